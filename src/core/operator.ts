@@ -1,0 +1,124 @@
+/**
+ * The operator contract: what built-in operators and those of users are made of.
+ *
+ * A synchronous operator is `attach(next, step) => (value, item) => void`: map calls `next` once, filter perhaps,
+ * flatMap many times. The runtime attaches a run of them back to front, once for each task, and gets one
+ * function that is called in a loop over the items of a batch.
+ *
+ * Laws (checked by `assertOperatorLaws`):
+ * - the same input twice gives the same output; any split into chunks gives the same items, unless the operator makes groups;
+ * - an operator catches nothing: a throw belongs to the runtime, which undoes the item;
+ * - it calls `step.enter()` before it runs the user's code, so that a throw is told by the right step's name;
+ * - it keeps nothing of an item beyond the call, except through `step.group` and between `join` and `onFlush`.
+ */
+import type { AsyncItemContext, GroupTrigger, ItemContext } from './context.ts'
+
+/** Hands a value on. `item` is the owner: an item's index in its batch, or a group's number below 0. */
+export type Next<T> = (value: T, item: number) => void
+
+/** What the runtime gives to a synchronous operator, once for each task. */
+export interface Step {
+  readonly name: string
+  readonly ctx: ItemContext
+  /** Says that this step's user code runs next. */
+  enter(): void
+  /** Bytes of the item's record: its share of what a group keeps in memory. */
+  bytesOf(item: number): number
+  /** Milliseconds on the runtime's clock. */
+  now(): number
+  /**
+   * Says that from now on another item's result may depend on this one. Undoing it then replays the batch
+   * without it, because its traces cannot be picked out.
+   */
+  join(item: number): void
+  /**
+   * Hands a group on: what it gives belongs to all its members. Signals that come from downstream act on all
+   * members; for an exception the guilty member is found by halving.
+   */
+  group<V>(next: Next<V[]>, values: V[], items: readonly number[], trigger: GroupTrigger): void
+  /** Asks the runtime to keep the batch open until `deadline` at most, and to call `flush` when it closes. */
+  onFlush(hooks: FlushHooks): void
+}
+
+/** How an operator that holds items between two calls takes part in the batch. */
+export interface FlushHooks {
+  /** Hands on what is held. `now` is past the deadline of those that close by time. */
+  flush(now: number): void
+  /** When the oldest thing held has to be handed on, in milliseconds on the runtime's clock; undefined when nothing is held. */
+  deadline(): number | undefined
+  /** Forgets everything: the batch is replayed or given up. */
+  reset(): void
+}
+
+interface OperatorBase {
+  /** How steps of this kind are called: `map`. */
+  readonly kind: string
+  /** Options as `describe()` prints them. */
+  readonly detail?: string
+}
+
+/** An operator that runs in the loop over items. */
+export interface SyncOperator<in In, out Out> extends OperatorBase {
+  readonly mode: 'sync'
+  /** Whether one value may give several: then `signal.continue()` on one of them leaves the others alone. */
+  readonly paths: 'one' | 'many'
+  attach(next: Next<Out>, step: Step): Next<In>
+}
+
+/** Values with their owners, in offset order. */
+export interface Entries<out T> {
+  readonly values: readonly T[]
+  readonly items: readonly number[]
+}
+
+/** What the runtime gives to an asynchronous operator, once for each task. */
+export interface AsyncStep {
+  readonly name: string
+  /** The record's key as text, or null; one of the things that order can be kept by. */
+  keyOf(item: number): string | null
+  /**
+   * Runs the user's callback for one entry: with a context of its own, a timeout, what it wrote and remembered kept
+   * back until its turn. Never rejects: undefined means that the item was settled by a signal or a throw.
+   * A result that is remembered from before a replay is given again without a call.
+   */
+  call<In, Out>(
+    entry: { value: In; item: number; ordinal: number },
+    callback: (value: In, ctx: AsyncItemContext) => Promise<Out> | Out,
+    options: { timeoutMs: number },
+  ): Promise<{ readonly value: Out } | undefined>
+}
+
+/** An operator that takes a whole batch and returns it: a barrier in the graph. */
+export interface AsyncOperator<in In, out Out> extends OperatorBase {
+  readonly mode: 'async'
+  run(entries: Entries<In>, step: AsyncStep): Promise<Entries<Out>>
+}
+
+export type Operator<In, Out> = SyncOperator<In, Out> | AsyncOperator<In, Out>
+
+/**
+ * Makes a synchronous operator.
+ *
+ * @example
+ * const double = defineOperator<number, number>({
+ *   kind: 'double',
+ *   attach: (next) => (value, item) => next(value * 2, item),
+ * })
+ */
+export function defineOperator<In, Out>(operator: {
+  kind: string
+  detail?: string
+  paths?: 'one' | 'many'
+  attach(next: Next<Out>, step: Step): Next<In>
+}): SyncOperator<In, Out> {
+  return Object.freeze({ mode: 'sync', paths: 'one', ...operator } as const)
+}
+
+/** Makes an asynchronous operator. */
+export function defineAsyncOperator<In, Out>(operator: {
+  kind: string
+  detail?: string
+  run(entries: Entries<In>, step: AsyncStep): Promise<Entries<Out>>
+}): AsyncOperator<In, Out> {
+  return Object.freeze({ mode: 'async', ...operator } as const)
+}

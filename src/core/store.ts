@@ -1,0 +1,106 @@
+/**
+ * The store is where a batch commits: rows, collected items and progress in one transaction, or nothing.
+ *
+ * Guarantees of an implementation (tested by `test/contracts/store.ts`):
+ * - `commit` is atomic, and fenced: it compares (version, owner) of every progress row before anything else and
+ *   raises {@link FenceLostError} when another owner has claimed since. It answers only when it knows the outcome:
+ *   a connection that is lost during COMMIT is looked into on a new one.
+ * - `commit` names the guilty: when rows are refused it throws {@link RowsRefused} for the first owner, in the order
+ *   of `position`, whose prefix of the batch is refused. Nothing of the batch has then been committed.
+ * - The collector takes any bytes and any text.
+ */
+import type { RowBuffer, Sink } from './sink.ts'
+
+/** A task: one running copy of a stream for one partition number. */
+export interface TaskId {
+  /** The application's name: the consumer group. */
+  readonly app: string
+  readonly stream: string
+  readonly partition: number
+}
+
+/** Progress of one input of a task. */
+export interface SourceProgress {
+  /** The step that reads: `from:flights`. */
+  readonly source: string
+  readonly nextOffset: number
+  /** Recognises the last record taken, so that a recreated topic is noticed; null before the first. */
+  readonly fingerprint: string | null
+}
+
+/** The right to commit for a task, until somebody else claims it. */
+export interface Claim {
+  readonly task: TaskId
+  readonly owner: string
+  /** Goes up by one in every transaction of the task. */
+  version: number
+  readonly progress: readonly SourceProgress[]
+}
+
+/** An item that failed, as the collector keeps it. */
+export interface CollectedItem {
+  readonly stream: string
+  readonly step: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: Date | null
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly { readonly key: string; readonly value: Buffer | null }[]
+  readonly error: {
+    readonly name: string
+    readonly message: string
+    readonly code: string | null
+    readonly stack: string | null
+  }
+  readonly attempts: number
+}
+
+/** Everything that a batch commits. */
+export interface CommitRequest {
+  readonly claim: Claim
+  readonly progress: readonly SourceProgress[]
+  readonly buffers: readonly RowBuffer[]
+  /** Where an owner stands in offset order; undefined when the owner was undone and its rows must not be written. */
+  position(owner: number): number | undefined
+  /** Whether any owner was undone or stands out of order; when false, rows may be taken as they were appended. */
+  readonly allInOrder: boolean
+  readonly collected: readonly CollectedItem[]
+}
+
+/** The database refused the rows of `owner`; everything before it, in offset order, would have been accepted. */
+export class RowsRefused extends Error {
+  readonly owner: number
+  readonly table: string
+  readonly sqlstate: string
+  /** True when the row clashes with other rows (unique, exclusion, foreign key): it may fit once an earlier item has fallen. */
+  readonly clash: boolean
+  constructor(refusal: { owner: number; table: string; sqlstate: string; clash: boolean; cause: Error }) {
+    super(refusal.cause.message, { cause: refusal.cause })
+    this.name = 'RowsRefused'
+    this.owner = refusal.owner
+    this.table = refusal.table
+    this.sqlstate = refusal.sqlstate
+    this.clash = refusal.clash
+  }
+}
+
+export interface Store {
+  /** Checks the surroundings and every sink, and makes what is missing of millrace's own tables. */
+  open(sinks: readonly Sink<never>[]): Promise<void>
+  /** Buffers for one task, one for each sink, in the order of `sinks`. */
+  createBuffers(sinks: readonly Sink<never>[]): RowBuffer[]
+  /** Progress of every task of an application, to see whether it is a first start. */
+  readProgress(app: string): Promise<readonly (SourceProgress & { readonly stream: string; readonly partition: number })[]>
+  /** Names of the sinks among `sinks` that hold rows already. */
+  holdRows(sinks: readonly Sink<never>[]): Promise<readonly string[]>
+  /**
+   * Takes the task over from whoever has it: a new owner, the next version. Inputs without progress get the
+   * given start, which is committed with the claim.
+   */
+  claim(task: TaskId, starts: readonly SourceProgress[]): Promise<Claim>
+  /** Commits a batch and moves the claim's version on. */
+  commit(request: CommitRequest): Promise<void>
+  close(): Promise<void>
+}
