@@ -1,0 +1,101 @@
+/** The one validator of options and settings: unknown names, missing ones, wrong types and ranges, each as a sentence. */
+import { closest, distance } from 'fastest-levenshtein'
+import { type MillraceError, PlanError } from './errors.ts'
+
+/** What an option may be. Numbers are whole unless `fraction` is set. */
+export type OptionRule = (
+  | { readonly type: 'number'; readonly min?: number; readonly max?: number; readonly fraction?: boolean }
+  | { readonly type: 'string' | 'boolean' | 'function' | 'object' | 'strings' }
+  | { readonly type: 'choice'; readonly of: readonly string[] }
+) & {
+  readonly required?: boolean
+  /** The option will exist one day; naming it is refused with this sentence. */
+  readonly later?: string
+}
+
+export type OptionRules = Readonly<Record<string, OptionRule>>
+
+/** How the owner of the options words its error. */
+export type OptionErrorMaker = (text: { what: string; why?: string; fix?: string }) => MillraceError
+
+/**
+ * Checks options against their rules.
+ *
+ * @param owner what the options belong to, as errors call it: `batch()`
+ * @throws what `error` makes, by default a PlanError with code MR-PLAN-OPTION
+ */
+export function validateOptions(
+  owner: string,
+  options: object,
+  rules: OptionRules,
+  error: OptionErrorMaker = (text) => new PlanError('MR-PLAN-OPTION', text),
+): void {
+  for (const [name, value] of Object.entries(options)) {
+    const rule = rules[name]
+    if (rule === undefined) {
+      const near = nearest(name, Object.keys(rules))
+      throw error({
+        what: `${owner} has no option "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`,
+        why: `Its options are ${Object.keys(rules).join(', ')}.`,
+      })
+    }
+    if (rule.later !== undefined) throw error({ what: `${owner}: ${rule.later}` })
+    if (value === undefined) continue
+    const complaint = violation(value, rule)
+    if (complaint !== undefined) {
+      throw error({ what: `${owner}: "${name}" must be ${complaint}, but is ${shown(value)}` })
+    }
+  }
+  for (const [name, rule] of Object.entries(rules)) {
+    if (rule.required && (options as Record<string, unknown>)[name] === undefined) {
+      throw error({ what: `${owner} needs "${name}"` })
+    }
+  }
+}
+
+function violation(value: unknown, rule: OptionRule): string | undefined {
+  switch (rule.type) {
+    case 'number': {
+      const { min = 0, max = Number.MAX_SAFE_INTEGER } = rule
+      const fits =
+        typeof value === 'number' && (rule.fraction || Number.isInteger(value)) && value >= min && value <= max
+      if (fits) return undefined
+      const range = rule.max === undefined ? `of at least ${min}` : `from ${min} to ${max}`
+      return `${rule.fraction ? 'a' : 'a whole'} number ${range}`
+    }
+    case 'choice':
+      return rule.of.includes(value as string) ? undefined : `one of ${rule.of.map((name) => `"${name}"`).join(', ')}`
+    case 'strings':
+      return Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'string')
+        ? undefined
+        : 'a list of texts'
+    case 'object':
+      return typeof value === 'object' && value !== null ? undefined : 'an object'
+    case 'string':
+      return typeof value === 'string' && value !== '' ? undefined : 'a text that is not empty'
+    default:
+      return typeof value === rule.type ? undefined : `a ${rule.type}`
+  }
+}
+
+/** A value as errors show it, cut to a readable length. */
+export function shown(value: unknown): string {
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'bigint') return `${value}n`
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch {
+    text = undefined
+  }
+  text ??= String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+/** The candidate that somebody who typed `name` probably meant, if one is close. */
+export function nearest(name: string, candidates: readonly string[]): string | undefined {
+  if (candidates.length === 0) return undefined
+  const best = closest(name.toLowerCase(), candidates.map((candidate) => candidate.toLowerCase()))
+  const found = candidates.find((candidate) => candidate.toLowerCase() === best)
+  return found !== undefined && distance(name.toLowerCase(), best) <= Math.max(2, name.length / 3) ? found : undefined
+}
