@@ -1,0 +1,109 @@
+/** Draws plans as text and as Mermaid, without connecting to anything. */
+import { nameSteps, type PlanLeaf, type PlanNode, stepsOf } from './plan.ts'
+
+/**
+ * A plan as indented text, one step a line; what branches off is indented below the step it branches from.
+ *
+ *     stream "flights"
+ *       from:flights      topic flights, json
+ *       filter
+ *       to:flights        table flights
+ */
+export function describePlan(leaves: readonly PlanLeaf[]): string {
+  const lines: string[] = []
+  for (const [name, own] of byStream(leaves)) {
+    lines.push(`stream "${name}"`)
+    const nodes = stepsOf(own)
+    const names = nameSteps(nodes)
+    const outputs = outputsOf(nodes)
+    const drawn = new Set<PlanNode>()
+    const draw = (node: PlanNode, depth: number): void => {
+      for (let current: PlanNode | undefined = node, level = depth; current !== undefined; ) {
+        const indent = '  '.repeat(level)
+        if (drawn.has(current)) {
+          lines.push(`${indent}→ ${names.get(current)}`)
+          return
+        }
+        drawn.add(current)
+        lines.push(`${indent}${`${names.get(current)}`.padEnd(20)} ${detailOf(current)}`.trimEnd())
+        const following: readonly PlanNode[] = outputs.get(current) ?? []
+        if (following.length > 1) {
+          for (const next of following) draw(next, level + 1)
+          return
+        }
+        current = following[0]
+      }
+    }
+    for (const node of nodes) if (node.kind === 'source') draw(node, 1)
+  }
+  return lines.join('\n')
+}
+
+/** A plan as a Mermaid flowchart. */
+export function planToMermaid(leaves: readonly PlanLeaf[]): string {
+  const lines = ['flowchart LR']
+  let drawn = 0
+  for (const [name, own] of byStream(leaves)) {
+    const nodes = stepsOf(own)
+    const names = nameSteps(nodes)
+    const ids = new Map(nodes.map((node) => [node, `n${drawn++}`]))
+    lines.push(`  subgraph ${quoted(`stream ${name}`)}`)
+    for (const node of nodes) {
+      const label = quoted([names.get(node), detailOf(node)].filter((part) => part !== '').join('<br/>'))
+      const [open, close] = node.kind === 'source' || node.kind === 'sink' ? ['[(', ')]'] : ['[', ']']
+      lines.push(`    ${ids.get(node)}${open}${label}${close}`)
+    }
+    for (const node of nodes) {
+      for (const input of node.inputs) lines.push(`    ${ids.get(input)} --> ${ids.get(node)}`)
+    }
+    lines.push('  end')
+  }
+  return lines.join('\n')
+}
+
+/** Leaves by the name of their stream: a stream is its name. */
+export function byStream(leaves: readonly PlanLeaf[]): Map<string, PlanLeaf[]> {
+  const streams = new Map<string, PlanLeaf[]>()
+  for (const leaf of leaves) {
+    const own = streams.get(leaf.name)
+    if (own === undefined) streams.set(leaf.name, [leaf])
+    else own.push(leaf)
+  }
+  return streams
+}
+
+/** Which steps follow a step. */
+export function outputsOf(nodes: readonly PlanNode[]): Map<PlanNode, PlanNode[]> {
+  const outputs = new Map<PlanNode, PlanNode[]>()
+  for (const node of nodes) {
+    for (const input of node.inputs) {
+      const own = outputs.get(input)
+      if (own === undefined) outputs.set(input, [node])
+      else own.push(node)
+    }
+  }
+  return outputs
+}
+
+function detailOf(node: PlanNode): string {
+  switch (node.kind) {
+    case 'source':
+      return `topic ${node.source.name}, ${node.source.codec.name}`
+    case 'operator':
+      return node.operator.detail ?? ''
+    case 'sink':
+      return `table ${node.sink.name}${node.sink.key.length === 0 ? '' : `, upsert by ${node.sink.key.join(', ')}`}`
+    case 'branch':
+      return ''
+    case 'port':
+      return node.port === 0 ? 'when true' : 'when false'
+    case 'merge':
+      return ''
+    case 'rx':
+      return 'any RxJS operator: items lose their own rollback here'
+  }
+}
+
+function quoted(text: string): string {
+  return `"${text.replaceAll('"', '#quot;')}"`
+}

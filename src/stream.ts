@@ -1,0 +1,469 @@
+/**
+ * The builder. A {@link Stream} is an immutable value: every method answers with a new one and changes nothing, so a
+ * prefix may be shared by many streams. What is in the list that is started runs; a common prefix runs once.
+ */
+import type { OperatorFunction } from 'rxjs'
+import type { BatchOptions } from '../operators/batch.ts'
+import { batch, filter, flatMap, type MapAsyncOptions, map, mapAsync, tap } from '../operators/index.ts'
+import type { AsyncItemContext, ItemContext } from './core/context.ts'
+import { describePlan, planToMermaid } from './core/describe.ts'
+import { PlanError } from './core/errors.ts'
+import type { Operator } from './core/operator.ts'
+import { type PlanLeaf, type PlanNode, stepsOf } from './core/plan.ts'
+import type { Sink } from './core/sink.ts'
+import type { TopicSource } from './core/source.ts'
+
+declare const sentence: unique symbol
+
+/** What a wrong call needs and nothing has: its sentence is the compiler's error. */
+export interface StreamTypeError<Sentence extends string> {
+  readonly [sentence]: Sentence
+}
+
+/** What `map` of a function that returns a promise is: nothing that goes on. `any` and `never` are no promises. */
+type MapOfPromise<N> = 0 extends 1 & N
+  ? Stream<N>
+  : [N] extends [never]
+    ? Stream<N>
+    : StreamTypeError<'map() takes a synchronous function; use mapAsync() for one that returns a promise'>
+
+/** Either side of a branch: what a guard leaves over is known too. */
+type Rest<T, Yes> = Exclude<T, Yes>
+
+type Later<Name extends string> = StreamTypeError<`${Name}() is not in this release`>
+
+/** A stream without a source: a function of one, with a name. Made by `segment()`, used by `via()`. */
+export interface Segment<In, out Out> {
+  readonly kind: 'segment'
+  readonly name: string
+  build(stream: Stream<In>): Stream<Out>
+}
+
+interface StreamParts {
+  readonly name: string
+  readonly node: PlanNode
+  /** Put before the names of new steps while a segment is built. */
+  readonly prefix: string
+}
+
+const streamBrand = Symbol.for('millrace.stream')
+
+/** Streams that write somewhere and the steps of all plans, so that a stream which is in no plan can be named in a warning. */
+const writing = new Set<WeakRef<Stream<unknown>>>()
+const planned = new WeakSet<PlanNode>()
+
+/** A typed sequence of values, each of which belongs to the item it came from. Made by `stream(name).from(topic)`. */
+export class Stream<out Out> {
+  readonly #parts: StreamParts
+
+  /** Use `stream()`. */
+  constructor(parts: StreamParts) {
+    this.#parts = Object.freeze({ ...parts })
+    Object.defineProperty(this, streamBrand, { value: true })
+  }
+
+  /** The stream's name: what progress, outcomes and errors are kept under. */
+  get name(): string {
+    return this.#parts.name
+  }
+
+  /** The step that the stream ends with. */
+  get node(): PlanNode {
+    return this.#parts.node
+  }
+
+  /**
+   * One value for each value.
+   *
+   * @example
+   * flights.map((flight) => ({ ...flight, late: flight.delay > 15 }))
+   *
+   * *Emits* one value for each, in order. *On a throw* the item is undone and collected.
+   * A function that returns a promise does not compile: use {@link mapAsync}.
+   */
+  map<N extends PromiseLike<unknown>>(change: (value: Out, ctx: ItemContext) => N): MapOfPromise<N>
+  map<N>(change: (value: Out, ctx: ItemContext) => N): Stream<N>
+  map<N>(change: (value: Out, ctx: ItemContext) => N): Stream<N> {
+    return this.via(map(change))
+  }
+
+  /**
+   * Passes on the values for which the predicate holds; a type guard narrows.
+   *
+   * @example
+   * flights.filter((flight) => flight.distance > 0)
+   *
+   * *Emits* a value or none, in order. An item of which nothing is left counts as `filtered`.
+   */
+  filter<N extends Out>(keep: (value: Out, ctx: ItemContext) => value is N): Stream<N>
+  filter(keep: (value: Out, ctx: ItemContext) => boolean): Stream<Out>
+  filter(keep: (value: Out, ctx: ItemContext) => boolean): Stream<Out> {
+    return this.via(filter(keep))
+  }
+
+  /**
+   * Any number of values for each value.
+   *
+   * @example
+   * orders.flatMap((order) => order.lines)
+   *
+   * *Emits* what the iterable gives, in order; `signal.continue()` on one of them leaves the others alone.
+   */
+  flatMap<N>(expand: (value: Out, ctx: ItemContext) => Iterable<N>): Stream<N> {
+    return this.via(flatMap(expand))
+  }
+
+  /**
+   * Looks at each value and passes it on as it is.
+   *
+   * @example
+   * flights.tap((flight, ctx) => ctx.log.debug({ flight }, 'seen'))
+   */
+  tap(look: (value: Out, ctx: ItemContext) => void): Stream<Out> {
+    return this.via(tap(look))
+  }
+
+  /**
+   * One value for each value, by an asynchronous callback.
+   *
+   * @example
+   * flights.mapAsync(async (flight, ctx) => ({ ...flight, weather: await weatherAt(flight, ctx.abortSignal) }), { concurrency: 4 })
+   *
+   * *Emits* in offset order, whatever order the calls end in. *On a rejection or timeout* the item is undone and collected.
+   * *Delivery*: a call is made at least once for each item; in one process it is not made again when the batch is
+   * replayed with an equal value. After a crash it is: pass `ctx.idempotencyKey` on.
+   *
+   * @param options `concurrency` calls in flight in a task (16) · `order`: `'key'` keeps one call in flight for each record
+   *   key, started in offset order; `'none'` does not ('key') · `timeoutMs` after which a call has failed (30,000)
+   */
+  mapAsync<N>(
+    change: (value: Out, ctx: AsyncItemContext) => Promise<N> | N,
+    options?: MapAsyncOptions,
+  ): Stream<Awaited<N>> {
+    return this.via(mapAsync<Out, N>(change, options)) as Stream<Awaited<N>>
+  }
+
+  /**
+   * Collects values into groups.
+   *
+   * @example
+   * flights.batch({ max: 25, maxWaitMs: 500, by: (flight) => flight.origin })
+   *
+   * *Emits* a group when it is full (`max` values, or `maxBytes` of their records), when it has been open for `maxWaitMs`, or when its batch
+   * ends: `ctx.trigger` is `size`, `time` or `flush`. *A signal* on a group acts on all its members; for a throw the guilty
+   * member is found by halving, collected, and the group made again without it.
+   * *Delivery*: no group outlives the batch (the transaction), so where groups are cut depends on how records arrive.
+   */
+  batch(options: BatchOptions<Out>): Stream<Out[]> {
+    return this.via(batch(options))
+  }
+
+  /**
+   * The elements of arrays, one by one.
+   *
+   * @example
+   * flights.batch({ max: 25 }).flatten()
+   */
+  flatten<Element>(
+    this: Out extends readonly unknown[]
+      ? Stream<readonly Element[]>
+      : StreamTypeError<'flatten() needs a stream of arrays; call batch() first, or use flatMap()'>,
+  ): Stream<Element> {
+    return (this as Stream<readonly Element[]>).via(
+      flatMap<readonly Element[], Element>((values) => values),
+      'flatten',
+    )
+  }
+
+  /**
+   * Two streams: where the predicate holds, and the rest. It is asked once for each value.
+   *
+   * @example
+   * const [delayed, onTime] = flights.branch((flight) => flight.delay > 60)
+   */
+  branch<N extends Out>(decide: (value: Out, ctx: ItemContext) => value is N): [Stream<N>, Stream<Rest<Out, N>>]
+  branch(decide: (value: Out, ctx: ItemContext) => boolean): [Stream<Out>, Stream<Out>]
+  branch(decide: (value: Out, ctx: ItemContext) => boolean): [Stream<Out>, Stream<Out>] {
+    const predicate = decide as (value: unknown, ctx: ItemContext) => boolean
+    const node = this.#node('branch', { kind: 'branch', predicate })
+    const side = (port: 0 | 1) =>
+      this.#stream<Out>({ kind: 'port', name: `${node.name}:${port === 0 ? 'yes' : 'no'}`, inputs: [node], port })
+    return [side(0), side(1)]
+  }
+
+  /**
+   * The values of this stream and of others that began at the same source, in offset order.
+   *
+   * @example
+   * const [delayed, onTime] = flights.branch((flight) => flight.delay > 60)
+   * delayed.map((flight) => ({ ...flight, late: true })).merge(onTime.map((flight) => ({ ...flight, late: false })))
+   */
+  merge<Others extends readonly Stream<unknown>[]>(
+    ...others: Others
+  ): Stream<Out | (Others[number] extends Stream<infer Other> ? Other : never)> {
+    const foreign = others.find((other) => sourceOf(other.node) !== sourceOf(this.node))
+    if (foreign !== undefined) {
+      throw new PlanError('MR-PLAN-MERGE', {
+        what: `merge() joins branches of one source, but "${foreign.name}" begins elsewhere`,
+        why: 'One stream is one source: streams of two topics have no common order.',
+        fix: 'Write both into the same table from two streams of one plan.',
+        place: { stream: this.name },
+      })
+    }
+    const name = `${this.#parts.prefix}merge`
+    return this.#stream({ kind: 'merge', name, inputs: [this.node, ...others.map((other) => other.node)] })
+  }
+
+  /**
+   * Writes a row for each value, in the item's transaction, and passes the value on.
+   *
+   * @example
+   * flights.to(table('airport_totals', { key: 'origin', onConflict: { flights: 'add' } }), (flight) => ({ origin: flight.origin, flights: 1 }))
+   *
+   * *Emits* the value as it came. *On ignore, break or a throw*, also in a later step, the row is not written.
+   *
+   * @param sink where to: `table(…)`
+   * @param row makes the row; without it the value is the row
+   */
+  to<Row extends object>(
+    this: Out extends Row
+      ? Stream<Out>
+      : StreamTypeError<'to(sink) needs a stream of the rows of that sink; pass a function that makes the row: to(sink, (value) => ({ … }))'>,
+    sink: Sink<Row>,
+  ): Stream<Out>
+  to<Row extends object>(sink: Sink<Row>, row: (value: Out, ctx: ItemContext) => NoInfer<Row>): Stream<Out>
+  to(sink: Sink<never>, row?: (value: Out, ctx: ItemContext) => object): Stream<Out> {
+    if (sink.kind !== 'table') {
+      throw new PlanError('MR-PLAN-LATER', {
+        what: 'to(topic) is not in this release: rows can be written to a table() only',
+        place: { stream: this.name },
+      })
+    }
+    const toRow = row as ((value: unknown, ctx: ItemContext) => object) | undefined
+    const written = this.#stream<Out>(this.#node(`to:${sink.name}`, { kind: 'sink', sink, row: toRow }))
+    writing.add(new WeakRef<Stream<unknown>>(written))
+    return written
+  }
+
+  /**
+   * Applies an operator or a segment: your own have the rights of the built-in ones.
+   *
+   * @example
+   * flights.via(defineOperator<Flight, Flight>({ kind: 'even', attach: (next) => (flight, item) => flight.delay % 2 === 0 && next(flight, item) }))
+   *
+   * @param name the step's name; by default the operator's kind
+   */
+  via<N>(operator: Operator<Out, N>, name?: string): Stream<N>
+  via<N>(segment: Segment<Out, N>): Stream<N>
+  via<N>(part: Operator<Out, N> | Segment<Out, N>, name?: string): Stream<N> {
+    if ('build' in part) {
+      const { prefix } = this.#parts
+      const inside = new Stream<Out>({ ...this.#parts, prefix: `${prefix}${part.name}/` })
+      return new Stream<N>({ ...part.build(inside).#parts, prefix })
+    }
+    const operator = part as Operator<unknown, unknown>
+    return this.#stream(this.#node(name ?? part.kind, { kind: 'operator', operator }))
+  }
+
+  /**
+   * Hands the values to RxJS.
+   *
+   * @example
+   * flights.pipe(auditTime(1_000)).to(table('samples'))
+   *
+   * *Delivery*: from here on values have no item: a failing one is collected without its record, and an item's own
+   * undo does not reach what RxJS already holds. Values that come late join the batch that is open then. What RxJS holds at a crash is lost.
+   */
+  pipe<N>(rx: OperatorFunction<Out, N>): Stream<N> {
+    return this.#stream(this.#node('pipe', { kind: 'rx', rx: rx as OperatorFunction<unknown, unknown> }))
+  }
+
+  /**
+   * Gives the last step a name, for errors, progress and drawings.
+   *
+   * @example
+   * flights.map((flight) => flight.delay).named('delay')
+   */
+  named(step: string): Stream<Out> {
+    if (this.node.kind === 'source') {
+      throw new PlanError('MR-PLAN-NAME', {
+        what: `named("${step}") would rename the source: its name is kept with the progress`,
+        fix: 'Name a later step.',
+        place: { stream: this.name },
+      })
+    }
+    const renamed = this.#stream<Out>({ ...this.node, name: `${this.#parts.prefix}${step}` })
+    if (this.node.kind === 'sink') {
+      planned.add(this.node)
+      writing.add(new WeakRef<Stream<unknown>>(renamed))
+    }
+    return renamed
+  }
+
+  /** The stream's steps as text. Connects to nothing. */
+  describe(): string {
+    return describePlan([this])
+  }
+
+  /** The stream as a Mermaid flowchart. Connects to nothing. */
+  toMermaid(): string {
+    return planToMermaid([this])
+  }
+
+  /** Not in this release. */
+  keyBy(this: Later<'keyBy'>, ...args: unknown[]): never
+  keyBy(): never {
+    throw later('keyBy')
+  }
+
+  /** Not in this release. */
+  window(this: Later<'window'>, ...args: unknown[]): never
+  window(): never {
+    throw later('window')
+  }
+
+  /** Not in this release. */
+  lookup(this: Later<'lookup'>, ...args: unknown[]): never
+  lookup(): never {
+    throw later('lookup')
+  }
+
+  /** Not in this release. */
+  process(this: Later<'process'>, ...args: unknown[]): never
+  process(): never {
+    throw later('process')
+  }
+
+  /** Not in this release. */
+  dependsOn(this: Later<'dependsOn'>, ...args: unknown[]): never
+  dependsOn(): never {
+    throw later('dependsOn')
+  }
+
+  /** Not in this release. */
+  triggers(this: Later<'triggers'>, ...args: unknown[]): never
+  triggers(): never {
+    throw later('triggers')
+  }
+
+  /** Not in this release: a batch that fails is tried 3 times from 200 ms on, then its stream stops. */
+  errorPolicy(this: Later<'errorPolicy'>, ...args: unknown[]): never
+  errorPolicy(): never {
+    throw later('errorPolicy')
+  }
+
+  #node<const Parts extends object>(name: string, parts: Parts) {
+    return Object.freeze({ ...parts, name: `${this.#parts.prefix}${name}`, inputs: [this.node] as const })
+  }
+
+  #stream<N>(node: PlanNode): Stream<N> {
+    return new Stream<N>({ ...this.#parts, node: Object.freeze(node) })
+  }
+}
+
+function later(feature: string): PlanError {
+  return new PlanError('MR-PLAN-LATER', { what: `${feature}() is not in this release` })
+}
+
+function sourceOf(node: PlanNode): PlanNode {
+  let current = node
+  for (;;) {
+    const [input] = current.inputs
+    if (input === undefined) return current
+    current = input
+  }
+}
+
+/** A stream that has a name and no source yet. */
+export interface NamedStream {
+  /**
+   * Reads a topic. The step is called `from:<topic>`; progress is kept under that name.
+   *
+   * @example
+   * stream('flights').from(topic('flights', json<Flight>()))
+   */
+  from<T>(source: TopicSource<T>): Stream<T>
+}
+
+/**
+ * Begins a stream. Its name is what progress, outcomes and collected items are kept under: two leaves of one name are
+ * one stream, and must begin at the same source.
+ *
+ * @example
+ * const flights = stream('flights').from(topic('flights', json<Flight>()))
+ */
+export function stream(name: string): NamedStream {
+  if (typeof name !== 'string' || name === '') {
+    throw new PlanError('MR-PLAN-NAME', { what: 'stream() needs a name that is not empty' })
+  }
+  return {
+    from<T>(source: TopicSource<T>): Stream<T> {
+      if (source.kind !== 'topic') {
+        throw new PlanError('MR-PLAN-LATER', { what: 'from() takes a topic(): nothing else is in this release', place: { stream: name } })
+      }
+      const node: PlanNode = Object.freeze({ kind: 'source', name: `from:${source.name}`, inputs: [], source })
+      return new Stream<T>({ name, node, prefix: '' })
+    },
+  }
+}
+
+/**
+ * A part of a stream that can be used in many: a typed function of a stream, with a name that its steps carry.
+ *
+ * @example
+ * const euros = segment('euros', (paid: Stream<Payment>) => paid.filter((p) => p.currency === 'EUR'))
+ * stream('payments').from(topic('payments', json<Payment>())).via(euros)
+ */
+export function segment<In, Out>(name: string, build: (stream: Stream<In>) => Stream<Out>): Segment<In, Out> {
+  return Object.freeze({ kind: 'segment', name, build })
+}
+
+/** What can be started: one stream, or a list of them. */
+export type Plan = Stream<unknown> | readonly Stream<unknown>[]
+
+/**
+ * The streams of a plan as the runtime takes them.
+ *
+ * @throws PlanError MR-PLAN-EMPTY, MR-PLAN-NOT-A-STREAM, MR-PLAN-SOURCE (one name with two sources)
+ */
+export function leavesOf(plan: Plan): readonly PlanLeaf[] {
+  const streams: readonly unknown[] = Array.isArray(plan) ? plan : [plan]
+  if (streams.length === 0) throw new PlanError('MR-PLAN-EMPTY', { what: 'the plan is an empty list: nothing would run' })
+  const sources = new Map<string, PlanNode>()
+  return streams.map((entry, index) => {
+    if (!isStream(entry)) {
+      throw new PlanError('MR-PLAN-NOT-A-STREAM', {
+        what: `entry ${index + 1} of the plan is no stream`,
+        fix: "Export streams: export default [stream('flights').from(…).to(…)].",
+      })
+    }
+    const source = sourceOf(entry.node)
+    const known = sources.get(entry.name)
+    if (known !== undefined && known !== source) {
+      throw new PlanError('MR-PLAN-SOURCE', {
+        what: `two streams are called "${entry.name}" but begin at different sources`,
+        why: 'A stream is its name: progress is kept under it, so one name is one source.',
+        fix: 'Share the prefix (const flights = stream(…).from(…)), or give one of them another name.',
+      })
+    }
+    sources.set(entry.name, source)
+    for (const node of stepsOf([entry])) planned.add(node)
+    return { name: entry.name, node: entry.node }
+  })
+}
+
+/** Also true for streams that another copy of this package made. */
+function isStream(value: unknown): value is Stream<unknown> {
+  return typeof value === 'object' && value !== null && streamBrand in value
+}
+
+/** Names of the steps that write and are in no plan made so far: each is probably a value that was dropped. */
+export function forgottenSinks(): string[] {
+  const forgotten = new Set<string>()
+  for (const reference of writing) {
+    const written = reference.deref()
+    if (written === undefined || planned.has(written.node)) writing.delete(reference)
+    else forgotten.add(`${written.name}: ${written.node.name}`)
+  }
+  return [...forgotten]
+}
