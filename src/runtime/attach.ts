@@ -1,0 +1,174 @@
+/** Attaches the steps of one stream for one task: back to front, each operator to the function behind it. */
+import { outputsOf } from '../core/describe.ts'
+import { InternalError } from '../core/errors.ts'
+import type { FlushHooks, Next, Step } from '../core/operator.ts'
+import { Outcome } from '../core/outcome.ts'
+import { type BranchNode, nameSteps, type PlanLeaf, type PlanNode, type SinkNode, stepsOf } from '../core/plan.ts'
+import { AsyncCalls, type CallMemory } from './asyncCalls.ts'
+import { AsyncBarrier, type Barrier, MergeBarrier, RxBarrier } from './barriers.ts'
+import type { Batch } from './batch.ts'
+import { StepContext } from './contexts.ts'
+import { absorbContinue } from './drive.ts'
+import { handOnGroup } from './groups.ts'
+import type { TaskInfo } from './taskInfo.ts'
+
+/** A barrier with everything behind it up to the next one; the first stage has none. */
+export interface Stage {
+  barrier: Barrier | undefined
+  /** In the order of the steps, so that what one hands on reaches the next before that one is flushed. */
+  readonly flushHooks: FlushHooks[]
+}
+
+export interface Attached {
+  /** Takes a decoded value into the first stage. */
+  readonly entry: Next<unknown>
+  readonly stages: readonly Stage[]
+}
+
+/** @param wake called when RxJS gives something back while no pass is under way */
+export function attachPlan(
+  leaves: readonly PlanLeaf[],
+  batch: Batch,
+  info: TaskInfo,
+  memory: CallMemory,
+  wake: () => void,
+): Attached {
+  const nodes = stepsOf(leaves)
+  const names = nameSteps(nodes)
+  const outputs = outputsOf(nodes)
+  const ends = new Set(leaves.map((leaf) => leaf.node))
+  const { stageOf, isBarrier, count } = cutIntoStages(nodes)
+  const stages: Stage[] = Array.from({ length: count }, () => ({ barrier: undefined, flushHooks: [] }))
+  const inlets = new Map<PlanNode, Next<unknown>>()
+  const reach: Next<unknown> = (_, owner) => batch.reach(owner, Outcome.done)
+
+  /** What takes the values that a step gives: one function, also when several steps follow or none. */
+  const outletOf = (node: PlanNode): Next<unknown> => {
+    const targets = (outputs.get(node) ?? []).map((consumer) => inletOf(consumer))
+    if (ends.has(node)) targets.push(reach)
+    const [first, second] = targets
+    if (first === undefined) return () => {}
+    if (second === undefined) return first
+    const paths = targets.map((target) => (target === reach ? reach : absorbContinue(batch, target)))
+    return (value, owner) => {
+      for (const path of paths) path(value, owner)
+    }
+  }
+
+  const inletOf = (node: PlanNode): Next<unknown> => {
+    let inlet = inlets.get(node)
+    if (inlet === undefined) {
+      inlet = attach(node)
+      inlets.set(node, inlet)
+    }
+    return inlet
+  }
+
+  const attach = (node: PlanNode): Next<unknown> => {
+    const name = names.get(node) as string
+    const stage = stages[stageOf.get(node) as number] as Stage
+    const outlet = outletOf(node)
+    const step = () => createStep(batch, info, name, stage)
+    const behind = (barrier: Barrier) => {
+      stage.barrier = barrier
+      return (value: unknown, owner: number) => barrier.take(value, owner)
+    }
+    switch (node.kind) {
+      case 'source':
+      case 'port':
+        return outlet
+      case 'sink':
+        return attachSink(node, outlet, step(), batch)
+      case 'merge':
+        return isBarrier.has(node) ? behind(new MergeBarrier(batch, info, outlet)) : outlet
+      case 'rx':
+        return behind(new RxBarrier(batch, info, outlet, { rx: node.rx, name, wake }))
+      case 'branch': {
+        const [yes, no] = sidesOf(node, outputs).map((port) => (port === undefined ? () => {} : inletOf(port)))
+        return attachBranch(node, yes as Next<unknown>, no as Next<unknown>, step())
+      }
+      case 'operator': {
+        const { operator } = node
+        if (operator.mode === 'sync') {
+          return operator.attach(operator.paths === 'many' ? absorbContinue(batch, outlet) : outlet, step())
+        }
+        return behind(new AsyncBarrier(batch, info, outlet, operator, new AsyncCalls(name, batch, info, memory)))
+      }
+      default:
+        node satisfies never
+        throw new InternalError('MR-INTERNAL-STEP', { what: 'a step of an unknown kind' })
+    }
+  }
+
+  const source = nodes[0]
+  if (source?.kind !== 'source') throw new InternalError('MR-INTERNAL-STEP', { what: 'a stream without a source' })
+  return { entry: inletOf(source), stages }
+}
+
+/** Numbers stages: a new one begins at each asynchronous step, at `pipe`, and where a merge takes from several stages. */
+function cutIntoStages(nodes: readonly PlanNode[]) {
+  const stageOf = new Map<PlanNode, number>()
+  const isBarrier = new Set<PlanNode>()
+  let count = 1
+  for (const node of nodes) {
+    const before = node.inputs.map((input) => stageOf.get(input) as number)
+    const begins =
+      node.kind === 'rx' || (node.kind === 'operator' && node.operator.mode === 'async') || new Set(before).size > 1
+    if (begins) isBarrier.add(node)
+    stageOf.set(node, begins ? count++ : (before[0] ?? 0))
+  }
+  return { stageOf, isBarrier, count }
+}
+
+function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): Step {
+  return {
+    name,
+    ctx: new StepContext(batch, info, name),
+    enter() {
+      batch.step = name
+    },
+    bytesOf(owner) {
+      let bytes = 0
+      for (const item of batch.membersOf(owner)) {
+        const { chunk, index } = batch.locate(item)
+        const { records } = chunk.input
+        bytes += Math.max(0, records.valueEnd(index) - records.valueStart(index))
+      }
+      return bytes
+    },
+    now: () => info.clock.now(),
+    join(owner) {
+      batch.join(owner)
+    },
+    group(next, values, owners, trigger) {
+      handOnGroup(batch, info, next, { values, owners, trigger })
+    },
+    onFlush(hooks) {
+      // Steps are attached back to front: the first of the hooks is that of the last step so far.
+      stage.flushHooks.unshift(hooks)
+    },
+  }
+}
+
+function attachSink(node: SinkNode, next: Next<unknown>, step: Step, batch: Batch): Next<unknown> {
+  const { sink, row } = node
+  return (value, owner) => {
+    step.enter()
+    batch.writeSet.bufferFor(sink).append(row === undefined ? (value as object) : row(value, step.ctx), owner)
+    next(value, owner)
+  }
+}
+
+function attachBranch(node: BranchNode, yes: Next<unknown>, no: Next<unknown>, step: Step): Next<unknown> {
+  return (value, owner) => {
+    step.enter()
+    const next = node.predicate(value, step.ctx) ? yes : no
+    next(value, owner)
+  }
+}
+
+function sidesOf(node: PlanNode, outputs: Map<PlanNode, PlanNode[]>): (PlanNode | undefined)[] {
+  const ports = outputs.get(node) ?? []
+  return [0, 1].map((side) => ports.find((port) => port.kind === 'port' && port.port === side))
+}
+

@@ -1,0 +1,200 @@
+/** Barriers: steps that take all entries of a pass before anything behind them runs. */
+import { Subject, type OperatorFunction, type Subscription } from 'rxjs'
+import { PlanError } from '../core/errors.ts'
+import type { AsyncOperator, Next } from '../core/operator.ts'
+import { Outcome } from '../core/outcome.ts'
+import type { AsyncCalls } from './asyncCalls.ts'
+import type { Batch } from './batch.ts'
+import { drive, type Feed } from './drive.ts'
+import type { TaskInfo } from './taskInfo.ts'
+
+export interface Barrier {
+  /** Whether it has something that no batch has taken yet. */
+  readonly hasLateValues: boolean
+  take(value: unknown, owner: number): void
+  /** Works off what was taken. `closing` says that the batch takes no more chunks. */
+  run(closing: boolean): Promise<void>
+  /** Forgets what was taken: the batch is replayed or given up. */
+  reset(): void
+  committed(): void
+  close(): void
+}
+
+/** Values with owners, as a feed for the loop. */
+class EntryFeed implements Feed {
+  readonly #values: readonly unknown[]
+  readonly #owners: readonly number[]
+  readonly #next: Next<unknown>
+  constructor(values: readonly unknown[], owners: readonly number[], next: Next<unknown>) {
+    this.#values = values
+    this.#owners = owners
+    this.#next = next
+  }
+  get count() {
+    return this.#owners.length
+  }
+  ownerAt(index: number): number {
+    return this.#owners[index] as number
+  }
+  feed(index: number, owner: number): void {
+    this.#next(this.#values[index], owner)
+  }
+}
+
+abstract class CollectingBarrier implements Barrier {
+  protected readonly batch: Batch
+  protected readonly info: TaskInfo
+  protected readonly next: Next<unknown>
+  #values: unknown[] = []
+  #owners: number[] = []
+
+  constructor(batch: Batch, info: TaskInfo, next: Next<unknown>) {
+    this.batch = batch
+    this.info = info
+    this.next = next
+  }
+
+  get hasLateValues(): boolean {
+    return false
+  }
+
+  abstract run(closing: boolean): Promise<void>
+
+  take(value: unknown, owner: number): void {
+    this.#values.push(value)
+    this.#owners.push(owner)
+  }
+
+  reset(): void {
+    this.#values = []
+    this.#owners = []
+  }
+
+  committed(): void {}
+
+  close(): void {}
+
+  /** What was taken, in offset order, without owners that were undone meanwhile. */
+  protected takeAll(): { values: unknown[]; items: number[] } {
+    const { batch } = this
+    const order = [...this.#owners.keys()]
+      .map((index) => ({ index, position: batch.position(this.#owners[index] as number) }))
+      .filter((entry): entry is { index: number; position: number } => entry.position !== undefined)
+      .sort((a, b) => a.position - b.position)
+    const values = order.map(({ index }) => this.#values[index])
+    const items = order.map(({ index }) => this.#owners[index] as number)
+    this.reset()
+    return { values, items }
+  }
+}
+
+/** Puts what comes from different stages back into offset order. */
+export class MergeBarrier extends CollectingBarrier {
+  override async run(): Promise<void> {
+    const { values, items } = this.takeAll()
+    await drive(this.batch, this.info, new EntryFeed(values, items, this.next))
+  }
+}
+
+/** An asynchronous operator. */
+export class AsyncBarrier extends CollectingBarrier {
+  readonly #operator: AsyncOperator<unknown, unknown>
+  readonly #calls: AsyncCalls
+  constructor(
+    batch: Batch,
+    info: TaskInfo,
+    next: Next<unknown>,
+    operator: AsyncOperator<unknown, unknown>,
+    calls: AsyncCalls,
+  ) {
+    super(batch, info, next)
+    this.#operator = operator
+    this.#calls = calls
+  }
+
+  override async run(): Promise<void> {
+    const answered = await this.#operator.run(this.takeAll(), this.#calls)
+    if (this.info.abandoned.aborted) return
+    this.#calls.applyEffects()
+    if (this.batch.interrupt !== undefined) return
+    await drive(this.batch, this.info, new EntryFeed(answered.values, answered.items, this.next))
+  }
+}
+
+/**
+ * Any RxJS operator. Values are sent when the batch closes, so that an item that fell before is never seen by RxJS;
+ * what comes back has no item, and is kept until a batch that held it has committed.
+ */
+export class RxBarrier extends CollectingBarrier {
+  readonly #input = new Subject<unknown>()
+  readonly #subscription: Subscription
+  readonly #sent = new Set<string>()
+  #given: unknown[] = []
+  #handedOn = 0
+  #failure: PlanError | undefined
+
+  constructor(
+    batch: Batch,
+    info: TaskInfo,
+    next: Next<unknown>,
+    { rx, name, wake }: { rx: OperatorFunction<unknown, unknown>; name: string; wake: () => void },
+  ) {
+    super(batch, info, next)
+    this.#subscription = this.#input.pipe(rx).subscribe({
+      next: (value) => {
+        this.#given.push(value)
+        wake()
+      },
+      error: (cause: unknown) => {
+        this.#failure = new PlanError('MR-RX-ERROR', {
+          what: 'the RxJS operator ended with an error, and gives nothing any more',
+          fix: 'Catch errors inside pipe(…), for example with catchError or retry.',
+          place: { stream: info.stream, step: name },
+          cause,
+        })
+        wake()
+      },
+    })
+  }
+
+  override get hasLateValues(): boolean {
+    return this.#failure !== undefined || this.#handedOn < this.#given.length
+  }
+
+  override async run(closing: boolean): Promise<void> {
+    const { batch } = this
+    if (closing) {
+      const { values, items } = this.takeAll()
+      let ordinal = 0
+      for (const [index, owner] of items.entries()) {
+        batch.reach(owner, Outcome.done)
+        ordinal = index > 0 && items[index - 1] === owner ? ordinal + 1 : 0
+        // A replay passes here again; RxJS is told of each value once.
+        const id = `${owner}/${ordinal}`
+        if (this.#sent.has(id)) continue
+        this.#sent.add(id)
+        this.#input.next(values[index])
+      }
+    }
+    if (this.#failure !== undefined) return batch.interruptWith({ kind: 'fatal', cause: this.#failure })
+    const fresh = this.#given.slice(this.#handedOn)
+    this.#handedOn = this.#given.length
+    const owners = fresh.map(() => batch.openGroup([], undefined))
+    await drive(batch, this.info, new EntryFeed(fresh, owners, this.next))
+  }
+
+  override reset(): void {
+    super.reset()
+    this.#handedOn = 0
+  }
+
+  override committed(): void {
+    // Not all of it: RxJS may have given more while the commit was under way.
+    this.#given.splice(0, this.#handedOn)
+    this.#sent.clear()
+  }
+
+  override close(): void {
+    this.#subscription.unsubscribe()
+  }
+}

@@ -1,0 +1,66 @@
+/** The loop over items. It catches what they throw, and keeps the event loop waiting for 50 ms at most. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Next } from '../core/operator.ts'
+import { Outcome } from '../core/outcome.ts'
+import { Signal, syncWatch } from '../core/signal.ts'
+import type { Batch } from './batch.ts'
+import { maxTurnMs } from './inputChunk.ts'
+import { settle, swallowedSignal } from './settle.ts'
+import type { TaskInfo } from './taskInfo.ts'
+
+/** Something to loop over. An object with two methods rather than closures: nothing is allocated for an item. */
+export interface Feed {
+  readonly count: number
+  ownerAt(index: number): number
+  feed(index: number, owner: number): void
+}
+
+/** Runs everything of a feed, but for owners that were undone, and stops where the batch is interrupted. */
+export async function drive(batch: Batch, info: TaskInfo, feed: Feed): Promise<void> {
+  let index = 0
+  for (;;) {
+    index = turn(batch, info, feed, index)
+    if (index >= feed.count || batch.interrupt !== undefined || info.abandoned.aborted) return
+    await nextTurn()
+  }
+}
+
+/** Works until the turn is over, and answers with the index to go on at. */
+function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
+  const { count } = feed
+  const { clock } = info
+  const endsAt = clock.now() + maxTurnMs
+  for (let index = from; index < count; index++) {
+    const owner = feed.ownerAt(index)
+    if (batch.hasFallen && batch.isUndone(owner)) continue
+    if (owner >= batch.limit) return count
+    batch.item = owner
+    try {
+      feed.feed(index, owner)
+      if (syncWatch.raised !== undefined) throw swallowedSignal(batch, owner, info, syncWatch)
+    } catch (thrown) {
+      syncWatch.raised = undefined
+      settle(batch, owner, thrown)
+    }
+    if (batch.interrupt !== undefined) break
+    if ((index & 63) === 63 && clock.now() >= endsAt) {
+      batch.item = Number.MIN_SAFE_INTEGER
+      return index + 1
+    }
+  }
+  batch.item = Number.MIN_SAFE_INTEGER
+  return count
+}
+
+/** Downstream of something that may hand on several values for one: `signal.continue()` on one path leaves the others alone. */
+export function absorbContinue<T>(batch: Batch, next: Next<T>): Next<T> {
+  return (value, owner) => {
+    try {
+      next(value, owner)
+    } catch (thrown) {
+      if (!(thrown instanceof Signal) || thrown.request.kind !== 'continue') throw thrown
+      syncWatch.raised = undefined
+      batch.reach(owner, Outcome.continued)
+    }
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Turns a stream's steps into what runs: for each task one RxJS pipeline whose values are passes over chunks.
+ *
+ * Steps between two barriers are attached back to front into one function (the entry of a stage), so an item goes
+ * through them by plain calls. A barrier (mapAsync, pipe, a merge of what ran at different times) takes all
+ * entries of the pass before anything behind it runs.
+ */
+import { concatMap, identity, lastValueFrom, type OperatorFunction, of } from 'rxjs'
+import type { FlushHooks, Next } from '../core/operator.ts'
+import type { PlanLeaf } from '../core/plan.ts'
+import type { CallMemory } from './asyncCalls.ts'
+import { attachPlan, type Stage } from './attach.ts'
+import type { Batch, BatchChunk } from './batch.ts'
+import { drive, type Feed } from './drive.ts'
+import type { TaskInfo } from './taskInfo.ts'
+
+/** One trip through the graph: with the records of a chunk, or to hand on what is held because the batch closes. */
+export type Pass = { readonly kind: 'chunk'; readonly chunk: BatchChunk } | { readonly kind: 'flush' }
+
+export class Graph {
+  readonly #batch: Batch
+  readonly #info: TaskInfo
+  readonly #stages: readonly Stage[]
+  readonly #pipeline: OperatorFunction<Pass, Pass>
+  readonly #source: ChunkFeed
+  /** Whether rows come out in offset order and one by one: then a break needs no replay. */
+  readonly itemwise: boolean
+
+  /** @param wake called when RxJS gives something back while no pass is under way */
+  constructor(leaves: readonly PlanLeaf[], batch: Batch, info: TaskInfo, memory: CallMemory, wake: () => void) {
+    this.#batch = batch
+    this.#info = info
+    const { entry, stages: attached } = attachPlan(leaves, batch, info, memory, wake)
+    this.#stages = attached
+    this.#source = new ChunkFeed(batch, info, entry)
+    this.itemwise = this.#stages.length === 1 && this.#stages[0]?.flushHooks.length === 0
+    const stages = this.#stages.map((stage) => concatMap((pass: Pass) => this.#runStage(stage, pass)))
+    this.#pipeline = stages.reduce<OperatorFunction<Pass, Pass>>(
+      (before, stage) => (passes) => passes.pipe(before, stage),
+      identity,
+    )
+  }
+
+  run(pass: Pass): Promise<Pass> {
+    return lastValueFrom(of(pass).pipe(this.#pipeline))
+  }
+
+  /** When the oldest open group has to be handed on. */
+  deadline(): number | undefined {
+    let earliest: number | undefined
+    for (const hooks of this.#allHooks()) {
+      const deadline = hooks.deadline()
+      if (deadline !== undefined && (earliest === undefined || deadline < earliest)) earliest = deadline
+    }
+    return earliest
+  }
+
+  /** Whether RxJS has given back something that no batch has taken yet. */
+  get hasLateValues(): boolean {
+    return this.#stages.some(({ barrier }) => barrier?.hasLateValues)
+  }
+
+  /** Forgets what the pass before held: the batch is replayed or given up. */
+  reset(): void {
+    for (const hooks of this.#allHooks()) hooks.reset()
+    for (const { barrier } of this.#stages) barrier?.reset()
+  }
+
+  committed(): void {
+    for (const { barrier } of this.#stages) barrier?.committed()
+    this.reset()
+  }
+
+  close(): void {
+    for (const { barrier } of this.#stages) barrier?.close()
+  }
+
+  *#allHooks(): Iterable<FlushHooks> {
+    for (const { flushHooks } of this.#stages) yield* flushHooks
+  }
+
+  async #runStage({ barrier, flushHooks }: Stage, pass: Pass): Promise<Pass> {
+    if (this.#batch.interrupt !== undefined || this.#info.abandoned.aborted) return pass
+    if (barrier !== undefined) await barrier.run(pass.kind === 'flush')
+    else if (pass.kind === 'chunk') await drive(this.#batch, this.#info, this.#source.of(pass.chunk))
+    if (pass.kind === 'flush') {
+      const now = this.#info.clock.now()
+      for (const hooks of flushHooks) if (this.#batch.interrupt === undefined) hooks.flush(now)
+    }
+    return pass
+  }
+}
+
+/** Records of a chunk, decoded as the loop reaches them. */
+class ChunkFeed implements Feed {
+  count = 0
+  readonly #batch: Batch
+  readonly #info: TaskInfo
+  readonly #entry: Next<unknown>
+  readonly #skipNulls: boolean
+  #chunk: BatchChunk | undefined
+
+  constructor(batch: Batch, info: TaskInfo, entry: Next<unknown>) {
+    this.#batch = batch
+    this.#info = info
+    this.#entry = entry
+    this.#skipNulls = info.source.tombstones === 'skip'
+  }
+
+  of(chunk: BatchChunk): this {
+    this.#chunk = chunk
+    this.count = chunk.size
+    return this
+  }
+
+  ownerAt(index: number): number {
+    return (this.#chunk as BatchChunk).base + index
+  }
+
+  feed(index: number, owner: number): void {
+    const chunk = this.#chunk as BatchChunk
+    this.#batch.step = this.#info.sourceStep
+    const value = chunk.input.take(chunk.first + index, this.#info.source)
+    if (value !== null || !this.#skipNulls) this.#entry(value, owner)
+  }
+}

@@ -1,0 +1,67 @@
+/** Hands a group on, and finds the member that makes it fail. */
+import type { GroupTrigger } from '../core/context.ts'
+import type { Next } from '../core/operator.ts'
+import { Signal, syncWatch } from '../core/signal.ts'
+import type { Batch } from './batch.ts'
+import { settle, swallowedSignal } from './settle.ts'
+import type { TaskInfo } from './taskInfo.ts'
+
+export function handOnGroup<V>(
+  batch: Batch,
+  info: TaskInfo,
+  next: Next<V[]>,
+  group: { values: V[]; owners: readonly number[]; trigger: GroupTrigger },
+): void {
+  const outer = batch.item
+  const before = syncWatch.raised
+  const owner = batch.openGroup(group.owners, group.trigger)
+  batch.item = owner
+  try {
+    next(group.values, owner)
+    if (syncWatch.raised !== before) throw swallowedSignal(batch, owner, info, syncWatch)
+  } catch (thrown) {
+    syncWatch.raised = undefined
+    settle(batch, owner, thrown, (error) => {
+      const { guilty, reason, step } = guiltyMember(batch, next, group, error)
+      batch.fallAll(guilty, { kind: 'collected', step, error: reason, clash: false })
+    })
+  } finally {
+    batch.item = outer
+  }
+}
+
+/**
+ * The last member of the shortest prefix that fails, by halving. Its traces and those of the tries are undone by the
+ * replay that every fallen member of a group causes.
+ */
+function guiltyMember<V>(
+  batch: Batch,
+  next: Next<V[]>,
+  group: { values: V[]; owners: readonly number[]; trigger: GroupTrigger },
+  error: unknown,
+): { guilty: number; reason: unknown; step: string } {
+  let passes = 0
+  let fails = group.values.length
+  let reason = error
+  let step = batch.step
+  while (fails - passes > 1) {
+    const middle = (passes + fails) >> 1
+    const savepoint = batch.mark()
+    const owner = batch.openGroup(group.owners.slice(0, middle), group.trigger)
+    batch.item = owner
+    try {
+      next(group.values.slice(0, middle), owner)
+      passes = middle
+    } catch (thrown) {
+      syncWatch.raised = undefined
+      if (thrown instanceof Signal) passes = middle
+      else {
+        fails = middle
+        reason = thrown
+        step = batch.step
+      }
+    }
+    batch.rollbackTo(savepoint)
+  }
+  return { guilty: group.owners[fails - 1] as number, reason, step }
+}

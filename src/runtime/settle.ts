@@ -1,0 +1,63 @@
+/** What a throw means: the one place where anything that a callback threw becomes the fate of items. */
+import { FenceLostError, InternalError, ItemError, PlanError, SettingsError, SourceError, StoreError } from '../core/errors.ts'
+import { Outcome } from '../core/outcome.ts'
+import { Signal, type SignalWatch } from '../core/signal.ts'
+import type { Batch } from './batch.ts'
+import { placeOf, type TaskInfo } from './taskInfo.ts'
+import { UnopenedSink } from './writeSet.ts'
+
+/** Errors that no item is to blame for: the plan, the settings or the surroundings are wrong, and every item would fail. */
+const notTheItem = [PlanError, SettingsError, SourceError, StoreError, FenceLostError, InternalError]
+
+/**
+ * Settles an owner that threw: all of its items, when it is a group and threw a signal.
+ * For a group that threw anything else, `collect` is called, because the guilty member is not known yet.
+ */
+export function settle(
+  batch: Batch,
+  owner: number,
+  thrown: unknown,
+  collect: (error: unknown) => void = (error) => collectOwner(batch, owner, error),
+): void {
+  if (thrown instanceof Signal) settleSignal(batch, owner, thrown)
+  else if (thrown instanceof UnopenedSink) batch.interruptWith({ kind: 'sink', needed: thrown })
+  else if (notTheItem.some((kind) => thrown instanceof kind)) batch.interruptWith({ kind: 'fatal', cause: thrown })
+  else collect(thrown)
+}
+
+function collectOwner(batch: Batch, owner: number, error: unknown): void {
+  batch.fallAll(owner, { kind: 'collected', step: batch.step, error, clash: false })
+}
+
+function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
+  switch (request.kind) {
+    case 'continue':
+      batch.reach(owner, Outcome.continued)
+      return
+    case 'ignore':
+      batch.fallAll(owner, { kind: 'ignored', reason: request.reason })
+      return
+    case 'break': {
+      const item = batch.membersOf(owner)[0] ?? 0
+      batch.interruptWith({ kind: 'break', item, reason: request.reason, resumeAfterMs: request.resumeAfterMs })
+      return
+    }
+    case 'error':
+      batch.interruptWith({ kind: 'error', cause: request.cause, step: batch.step, item: batch.membersOf(owner)[0] ?? 0 })
+      return
+    default:
+      request satisfies never
+  }
+}
+
+/** The error for a signal that was raised during a callback and did not arrive: the user's own code caught it. */
+export function swallowedSignal(batch: Batch, owner: number, info: TaskInfo, watch: SignalWatch, step = batch.step): ItemError {
+  const kind = watch.raised?.request.kind
+  watch.raised = undefined
+  return new ItemError('MR-SIGNAL-SWALLOWED', {
+    what: `signal.${kind}() was caught by a try/catch of your own`,
+    why: 'Signals are thrown; code that catches everything between the signal and the end of the callback stops them.',
+    fix: 'Call the signal outside of the try, or rethrow what is no Error: if (!(e instanceof Error)) throw e.',
+    place: placeOf(info, batch, owner, step),
+  })
+}

@@ -1,0 +1,28 @@
+import type { Clock } from '../core/clock.ts'
+import type { Place } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import type { TopicSource } from '../core/source.ts'
+import type { Batch } from './batch.ts'
+
+/** What every part of a task knows about it. */
+export interface TaskInfo {
+  readonly app: string
+  readonly stream: string
+  readonly partition: number
+  readonly source: TopicSource<unknown>
+  /** The step that reads: `from:flights`. */
+  readonly sourceStep: string
+  readonly clock: Clock
+  readonly log: Logger
+  /** Aborts when the task has to stop at once: its partition was taken away, or the service goes down. */
+  readonly abandoned: AbortSignal
+}
+
+/** Where an owner of the open batch stands: for errors and logs. */
+export function placeOf(info: TaskInfo, batch: Batch, owner: number, step: string): Place {
+  const item = owner >= 0 ? owner : batch.groupOf(owner).members[0]
+  const place = { stream: info.stream, step, topic: info.source.name, partition: info.partition }
+  if (item === undefined) return place
+  const { chunk, index } = batch.locate(item)
+  return { ...place, offset: chunk.input.records.offset(index) }
+}
