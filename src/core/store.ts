@@ -34,7 +34,8 @@ export interface Claim {
   readonly owner: string
   /** Goes up by one in every transaction of the task. */
   version: number
-  readonly progress: readonly SourceProgress[]
+  /** As committed last. */
+  progress: readonly SourceProgress[]
 }
 
 /** An item that failed, as the collector keeps it. */

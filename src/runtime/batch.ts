@@ -182,13 +182,24 @@ export class Batch {
    * An item has fallen because of the database; those after it that fell because they clashed with other rows may fit
    * without it, so they get up again.
    */
-  reviveClashesAfter(item: number): void {
+  reviveClashesAfter(item: number): boolean {
+    let revived = false
     for (const [other, fall] of this.falls) {
       if (other > item && fall.kind === 'collected' && fall.clash) {
         this.falls.delete(other)
-        this.#ranks[other] = Outcome.filtered
+        this.#ranks[other] = Outcome.done
+        if (this.#joined[other] === 1) this.stale = true
+        revived = true
       }
     }
+    return revived
+  }
+
+  /** Ends the batch before an item; those behind are taken by a later one. */
+  cutAt(item: number): void {
+    this.limit = Math.min(this.limit, item)
+    for (const other of this.falls.keys()) if (other >= this.limit) this.falls.delete(other)
+    this.interrupt = undefined
   }
 
   interruptWith(interrupt: Interrupt): void {

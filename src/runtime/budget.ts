@@ -1,0 +1,41 @@
+/** Memory that all tasks of a service may hold in records together: back-pressure from the commit to the fetch. */
+export class Budget {
+  readonly #maxBytes: number
+  readonly #maxItems: number
+  #bytes = 0
+  #items = 0
+  #waiting: (() => void)[] = []
+
+  constructor(maxBytes: number, maxItems: number) {
+    this.#maxBytes = maxBytes
+    this.#maxItems = maxItems
+  }
+
+  take(bytes: number, items: number): void {
+    this.#bytes += bytes
+    this.#items += items
+  }
+
+  give(bytes: number, items: number): void {
+    this.#bytes -= bytes
+    this.#items -= items
+    if (this.#full) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resolve of waiting) resolve()
+  }
+
+  /** Resolves when something was given back and there is room, at once when there is some, or when the signal aborts. */
+  async room(signal: AbortSignal): Promise<void> {
+    while (this.#full && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve)
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+  }
+
+  get #full(): boolean {
+    return this.#bytes >= this.#maxBytes || this.#items >= this.#maxItems
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * From the last chunk to the commit: flush the groups, replay as long as fallen items left traces, commit, and when the
+ * database refuses rows, let the guilty item fall and do it again.
+ *
+ * Every way round the loop makes the batch smaller (an item falls, or the limit moves down) or counts against the
+ * retries, so it ends.
+ */
+import { sleep } from '../core/clock.ts'
+import { InternalError, MillraceError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
+import type { OutcomeCounts } from '../core/outcome.ts'
+import { type Claim, RowsRefused, type SourceProgress, type Store } from '../core/store.ts'
+import type { Batch } from './batch.ts'
+import { collectedItems } from './collect.ts'
+import type { Graph } from './graph.ts'
+import { progressAfter } from './position.ts'
+import { placeOf, type TaskInfo } from './taskInfo.ts'
+
+/** A batch that fails as a whole is tried this often in all, with pauses that double. */
+export const retries = { attempts: 3, firstMs: 200, factor: 2 } as const
+
+/** Refusals in one batch after which it is cut before the guilty item: what comes before is known to be good. */
+const maxRefusals = 3
+
+export interface BatchEnd {
+  readonly items: number
+  readonly outcomes: OutcomeCounts
+  readonly rows: number
+  readonly ignored: ReadonlyMap<string, number>
+  readonly refusals: number
+  /** Whether the batch was ended before its last item because of refused rows. */
+  readonly cut: boolean
+  readonly broke: { readonly reason: string | undefined; readonly offset: number | undefined; readonly resumeAfterMs: number | undefined } | undefined
+}
+
+interface Closing {
+  readonly batch: Batch
+  readonly graph: Graph
+  readonly info: TaskInfo
+  readonly store: Store
+  readonly claim: Claim
+  /** Whether somebody else has the partition by now: then nothing is begun any more. */
+  settled(): boolean
+}
+
+/** @returns undefined when the task was abandoned before anything was committed */
+export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined> {
+  const { batch, graph } = closing
+  let failures = 0
+  let refusals = 0
+  let cut = false
+  let broke: BatchEnd['broke']
+  for (;;) {
+    const interrupted = await stabilise(closing)
+    if (closing.settled()) return undefined
+    if (interrupted?.kind === 'break') {
+      broke = { ...interrupted, offset: placeOf(closing.info, batch, interrupted.item, '').offset }
+      continue
+    }
+    try {
+      if (interrupted?.kind === 'error') throw askedToRetry(closing, interrupted)
+      const end = await commit(closing)
+      return { ...end, refusals, cut, broke }
+    } catch (error) {
+      if (error instanceof RowsRefused) {
+        cut = (await refused(closing, error, ++refusals)) || cut
+      } else {
+        failures = await pauseBeforeRetry(closing, error, failures + 1)
+        if (interrupted !== undefined) {
+          batch.falls.clear()
+          batch.limit = Number.POSITIVE_INFINITY
+          broke = undefined
+          await replay(batch, graph)
+        }
+      }
+    }
+    if (closing.settled()) return undefined
+  }
+}
+
+type Interrupted =
+  | { readonly kind: 'break'; readonly item: number; readonly reason: string | undefined; readonly resumeAfterMs: number | undefined }
+  | { readonly kind: 'error'; readonly cause: unknown; readonly step: string; readonly item: number }
+
+/** Brings the batch to where its write set holds exactly what its standing items give. Says what has interrupted it. */
+async function stabilise(closing: Closing): Promise<Interrupted | undefined> {
+  const { batch, graph, store } = closing
+  for (;;) {
+    if (closing.settled()) return undefined
+    const { interrupt } = batch
+    if (interrupt === undefined && !batch.stale) {
+      if (graph.itemwise) return undefined
+      await graph.run({ kind: 'flush' })
+      if (batch.interrupt === undefined && !batch.stale) return undefined
+      continue
+    }
+    switch (interrupt?.kind) {
+      case 'fatal':
+        throw interrupt.cause
+      case 'error':
+        return interrupt
+      case 'break':
+        await cutAt(closing, interrupt.item)
+        return interrupt
+      case 'sink': {
+        const { sink } = interrupt.needed
+        await store.open([sink])
+        batch.writeSet.add(store.createBuffers([sink]))
+        break
+      }
+      case undefined:
+        break
+      default:
+        interrupt satisfies never
+    }
+    await replay(batch, graph)
+  }
+}
+
+/** Ends the batch before an item. Where items stand for themselves, what was written before it is right as it is. */
+async function cutAt({ batch, graph }: Closing, item: number): Promise<void> {
+  batch.cutAt(item)
+  if (!graph.itemwise) await replay(batch, graph)
+}
+
+async function replay(batch: Batch, graph: Graph): Promise<void> {
+  batch.reset()
+  graph.reset()
+  for (const chunk of batch.chunks) {
+    await graph.run({ kind: 'chunk', chunk })
+    if (batch.interrupt !== undefined) return
+  }
+}
+
+async function commit({ batch, graph, info, store, claim }: Closing) {
+  const before = claim.progress[0] as SourceProgress
+  const progress = progressAfter(batch, before)
+  const collected = collectedItems(batch, info)
+  const outcomes = batch.countOutcomes()
+  const items = batch.taken
+  const sum = Object.values(outcomes).reduce((total, count) => total + count, 0)
+  if (sum !== items) {
+    throw new InternalError('MR-INTERNAL-OUTCOMES', { what: `${items} items have ${sum} outcomes`, place: { stream: info.stream } })
+  }
+  const rows = batch.writeSet.rows
+  const nothingNew = progress.nextOffset === before.nextOffset && rows === 0 && collected.length === 0
+  if (!nothingNew) {
+    await store.commit({
+      claim,
+      progress: [progress],
+      buffers: batch.writeSet.buffers,
+      position: (owner) => batch.position(owner),
+      allInOrder: graph.itemwise && !batch.hasFallen && batch.limit >= batch.size,
+      collected,
+    })
+    claim.progress = [progress]
+  }
+  return { items, outcomes, rows, ignored: ignoredReasons(batch) }
+}
+
+/** Finds who falls for refused rows. Says whether the batch was cut instead. */
+async function refused(closing: Closing, refusal: RowsRefused, refusals: number): Promise<boolean> {
+  const { batch, graph, info } = closing
+  const members = batch.membersOf(refusal.owner)
+  const [first] = members
+  if (first === undefined) {
+    throw new StoreError('MR-RX-ROW', {
+      what: `table "${refusal.table}" refused a row that was made behind pipe(): ${refusal.message}`,
+      why: 'What RxJS gives back belongs to no item, so none can be put aside for it.',
+      fix: 'Check the row before .to().',
+      place: { stream: info.stream },
+      cause: refusal,
+    })
+  }
+  if (members.length > 1) {
+    // Which member is to blame is found by committing the batch up to the middle of the group: halves until one is left.
+    await cutAt(closing, members[members.length >> 1] as number)
+    return true
+  }
+  if (refusals > maxRefusals && first > 0) {
+    await cutAt(closing, first)
+    return true
+  }
+  batch.fall(first, { kind: 'collected', step: `to:${refusal.table}`, error: refusal, clash: refusal.clash })
+  if (batch.reviveClashesAfter(first) || batch.stale) await replay(batch, graph)
+  return false
+}
+
+/** Waits before the next try; throws when there were enough or another try would not help. */
+async function pauseBeforeRetry({ info }: Closing, error: unknown, failures: number): Promise<number> {
+  const retryable = error instanceof MillraceError && error.retryable
+  if (!retryable || failures >= retries.attempts) throw error
+  const pauseMs = retries.firstMs * retries.factor ** (failures - 1)
+  info.log.warn(
+    { stream: info.stream, partition: info.partition, failures, pauseMs, error: messageOf(error) },
+    'batch failed, trying again',
+  )
+  await sleep(info.clock, pauseMs, info.abandoned)
+  return failures
+}
+
+function askedToRetry({ batch, info }: Closing, { cause, step, item }: Interrupted & { kind: 'error' }): UnavailableError {
+  return new UnavailableError('MR-SIGNAL-ERROR', {
+    what: `signal.error() undid the batch${cause === undefined ? '' : `: ${messageOf(cause)}`}`,
+    why: `A callback asked for it; the batch is tried ${retries.attempts} times, then the stream stops.`,
+    place: placeOf(info, batch, item, step),
+    cause,
+  })
+}
+
+function ignoredReasons(batch: Batch): Map<string, number> {
+  const reasons = new Map<string, number>()
+  for (const [item, fall] of batch.falls) {
+    if (fall.kind !== 'ignored' || item >= batch.taken) continue
+    const reason = fall.reason ?? ''
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+  }
+  return reasons
+}

@@ -1,0 +1,68 @@
+/** Items that fell, as the error collector keeps them. */
+import { MillraceError, messageOf } from '../core/errors.ts'
+import { type CollectedItem, RowsRefused } from '../core/store.ts'
+import type { Batch, Fall } from './batch.ts'
+import type { TaskInfo } from './taskInfo.ts'
+
+export function collectedItems(batch: Batch, info: TaskInfo): CollectedItem[] {
+  const items: CollectedItem[] = []
+  for (const [item, fall] of batch.falls) {
+    if (fall.kind === 'collected' && item < batch.taken) items.push(collectedItem(batch, info, item, fall))
+  }
+  for (const fall of batch.strayFalls.values()) {
+    if (fall.kind === 'collected') items.push(strayItem(info, fall))
+  }
+  return items
+}
+
+function collectedItem(batch: Batch, info: TaskInfo, item: number, fall: Fall & { kind: 'collected' }): CollectedItem {
+  const { chunk, index } = batch.locate(item)
+  const { records } = chunk.input
+  return {
+    stream: info.stream,
+    step: fall.step,
+    topic: records.topic,
+    partition: records.partition,
+    offset: records.offset(index),
+    timestamp: new Date(records.timestamp(index)),
+    key: records.key(index),
+    value: records.value(index),
+    headers: records.headers(index),
+    error: errorFields(fall.error),
+    attempts: 1,
+  }
+}
+
+/** A value that RxJS gave back: it has no record, and so no position. */
+function strayItem(info: TaskInfo, fall: Fall & { kind: 'collected' }): CollectedItem {
+  return {
+    stream: info.stream,
+    step: fall.step,
+    topic: info.source.name,
+    partition: info.partition,
+    offset: -1,
+    timestamp: null,
+    key: null,
+    value: null,
+    headers: [],
+    error: errorFields(fall.error),
+    attempts: 1,
+  }
+}
+
+function errorFields(error: unknown): CollectedItem['error'] {
+  const known = error instanceof Error ? error : undefined
+  return {
+    name: known?.name ?? typeof error,
+    message: messageOf(error),
+    code: codeOf(error),
+    stack: known?.stack ?? null,
+  }
+}
+
+function codeOf(error: unknown): string | null {
+  if (error instanceof MillraceError) return error.code
+  if (error instanceof RowsRefused) return error.sqlstate
+  const code = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined
+  return typeof code === 'string' ? code : null
+}

@@ -1,0 +1,337 @@
+/**
+ * One running copy of a stream for one partition number.
+ *
+ * States, and who may leave them:
+ *
+ *     claiming ──► waiting ──► filling ──► committing ──► waiting
+ *                     │           │            │
+ *                     │           └── retrying ┘   (an error, the database away: the same batch again)
+ *                     ├──► parked                  (a break without a time to resume)
+ *                     └──► ended                   (drained, or abandoned: the partition was taken away)
+ *
+ * No callback of the next batch runs before this commit is known; only decoding does. Nothing here is shared between
+ * tasks but the budget and the store, so one that fails or waits holds up no other.
+ */
+import { type Clock, sleep } from '../core/clock.ts'
+import { SourceError } from '../core/errors.ts'
+import type { OutcomeCounts } from '../core/outcome.ts'
+import type { PlanLeaf } from '../core/plan.ts'
+import type { Sink } from '../core/sink.ts'
+import type { AssignedPartition } from '../core/source.ts'
+import type { Claim, SourceProgress, Store } from '../core/store.ts'
+import { CallMemory } from './asyncCalls.ts'
+import { Batch } from './batch.ts'
+import type { Budget } from './budget.ts'
+import { type BatchEnd, closeBatch } from './closeBatch.ts'
+import { Graph } from './graph.ts'
+import { Inbox } from './inbox.ts'
+import { fingerprintOf, fingerprintOffset } from './position.ts'
+import type { TaskInfo } from './taskInfo.ts'
+import { WriteSet } from './writeSet.ts'
+
+/** Bounds of a batch: it grows with the backlog up to them. */
+export interface CommitLimits {
+  /** Milliseconds that a batch stays open while records keep coming. */
+  readonly everyMs: number
+  readonly maxItems: number
+  readonly maxBytes: number
+}
+
+/** Why a batch was closed. */
+export type CloseReason = 'drained' | 'items' | 'bytes' | 'time' | 'group' | 'break' | 'cut' | 'stop'
+
+/** What one commit did. */
+export interface CommitReport {
+  readonly stream: string
+  readonly partition: number
+  readonly reason: CloseReason
+  /** Items of the batch: the sum over its outcomes. */
+  readonly items: number
+  readonly outcomes: OutcomeCounts
+  readonly rows: number
+  /** Reasons of ignored items, with how many gave each. */
+  readonly ignored: ReadonlyMap<string, number>
+  /** Bytes of the records. */
+  readonly bytes: number
+  readonly nextOffset: number
+  /** End of the partition as it was last known: the lag is what lies between. */
+  readonly endOffset: number
+  readonly tookMs: number
+}
+
+export interface TaskSettings {
+  readonly leaves: readonly PlanLeaf[]
+  readonly sinks: readonly Sink<never>[]
+  readonly info: Omit<TaskInfo, 'abandoned'>
+  readonly store: Store
+  readonly partition: AssignedPartition
+  readonly budget: Budget
+  readonly limits: CommitLimits
+  /** Where to start when there is no progress. */
+  readonly start: () => Promise<number>
+  readonly onCommit: (report: CommitReport) => void
+}
+
+export type TaskState = 'claiming' | 'waiting' | 'filling' | 'committing' | 'parked' | 'ended'
+
+export class Task {
+  readonly #settings: TaskSettings
+  readonly #info: TaskInfo
+  readonly #batch: Batch
+  readonly #graph: Graph
+  readonly #memory = new CallMemory()
+  readonly #abandon = new AbortController()
+  #inbox: Inbox | undefined
+  #claim: Claim | undefined
+  #state: TaskState = 'claiming'
+  #draining = false
+  #endOffset = 0
+  /** The most items that the next batch takes: small after refusals, so that a bad run costs no more than it must. */
+  #cap: number
+  #listeners: (() => void)[] = []
+
+  constructor(settings: TaskSettings) {
+    this.#settings = settings
+    this.#info = { ...settings.info, abandoned: this.#abandon.signal }
+    this.#batch = new Batch(new WriteSet(settings.store.createBuffers(settings.sinks)))
+    this.#graph = new Graph(settings.leaves, this.#batch, this.#info, this.#memory, () => this.#changed())
+    this.#cap = settings.limits.maxItems
+    const { revoked } = settings.partition
+    if (revoked.aborted) this.#abandon.abort()
+    else revoked.addEventListener('abort', () => this.abandon(), { once: true })
+  }
+
+  get state(): TaskState {
+    return this.#state
+  }
+
+  /** The position that has been committed. */
+  get committedTo(): number | undefined {
+    return this.#claim?.progress[0]?.nextOffset
+  }
+
+  /** The position up to which records have been fetched. */
+  get fetchedTo(): number | undefined {
+    return this.#inbox?.fetchedTo
+  }
+
+  /** Works until it is told to stop, or fails. A task that lost its fence or its partition ends without an error of its own. */
+  async run(): Promise<void> {
+    try {
+      await this.#claimProgress()
+      const inbox = this.#inbox
+      if (inbox === undefined) return
+      // Ends by itself when the inbox is closed or the partition revoked; a failure shows in the inbox.
+      void inbox.readFrom(this.#settings.partition)
+      while (!this.#stopping) {
+        await this.#until(() => inbox.chunks.length > 0 || this.#graph.hasLateValues || inbox.failure !== undefined)
+        if (inbox.failure !== undefined) throw inbox.failure
+        if (!this.#stopping) await this.#runBatch(inbox)
+      }
+    } finally {
+      this.#inbox?.close()
+      this.#graph.close()
+      this.#enter('ended')
+    }
+  }
+
+  /** Finishes the open batch, and ends. */
+  drain(): void {
+    this.#draining = true
+    this.#changed()
+  }
+
+  /** Ends without committing what is open. */
+  abandon(): void {
+    this.#abandon.abort()
+    this.#changed()
+  }
+
+  /** Resolves when the condition holds; it is looked at whenever the task changes its state. */
+  async when(condition: (task: Task) => boolean): Promise<void> {
+    while (!condition(this)) await new Promise<void>((resolve) => this.#listeners.push(resolve))
+  }
+
+  get #stopping(): boolean {
+    return this.#draining || this.#abandon.signal.aborted
+  }
+
+  #enter(state: TaskState): void {
+    this.#state = state
+    this.#changed()
+  }
+
+  #changed(): void {
+    const listeners = this.#listeners
+    this.#listeners = []
+    for (const listener of listeners) listener()
+  }
+
+  async #until(ready: () => boolean): Promise<void> {
+    this.#enter('waiting')
+    await this.when(() => ready() || this.#stopping)
+  }
+
+  async #claimProgress(): Promise<void> {
+    const { store, info, partition, start } = this.#settings
+    const task = { app: info.app, stream: info.stream, partition: info.partition }
+    const begin: SourceProgress = { source: info.sourceStep, nextOffset: await start(), fingerprint: null }
+    if (this.#stopping) return
+    this.#claim = await store.claim(task, [begin])
+    const progress = this.#claim.progress[0] as SourceProgress
+    await checkPosition(partition, progress, info.stream)
+    this.#endOffset = progress.nextOffset
+    this.#inbox = new Inbox(this.#settings.budget, progress.nextOffset, () => this.#changed())
+    info.log.info({ stream: info.stream, partition: info.partition, from: progress.nextOffset }, 'reading')
+  }
+
+  async #runBatch(inbox: Inbox): Promise<void> {
+    const { clock, log } = this.#info
+    const batch = this.#batch
+    const claim = this.#claim as Claim
+    this.#enter('filling')
+    batch.open(clock.now())
+    this.#graph.reset()
+    const reason = await this.#fill(inbox)
+    if (this.#abandon.signal.aborted) return
+    this.#enter('committing')
+    let ended = false
+    const ahead = this.#decodeAhead(inbox, () => ended)
+    const end = await closeBatch({
+      batch,
+      graph: this.#graph,
+      info: this.#info,
+      store: this.#settings.store,
+      claim,
+      settled: () => this.#abandon.signal.aborted,
+    }).finally(() => {
+      ended = true
+    })
+    await ahead
+    if (end === undefined) return
+    this.#report(end, reason)
+    inbox.consume(batch)
+    if (batch.limit === Number.POSITIVE_INFINITY) this.#memory.clear()
+    this.#graph.committed()
+    const { maxItems } = this.#settings.limits
+    this.#cap = end.refusals > 2 ? Math.max(16, end.items >> 2) : Math.min(maxItems, this.#cap * 4)
+    if (end.broke !== undefined) {
+      log.warn({ ...end.broke, stream: this.#info.stream, partition: this.#info.partition }, 'broken off')
+      await this.#pause(end.broke.resumeAfterMs, clock)
+    }
+  }
+
+  /** Takes chunks into the batch until it is full, or nothing is left to take. */
+  async #fill(inbox: Inbox): Promise<CloseReason> {
+    const { limits } = this.#settings
+    const batch = this.#batch
+    const { clock } = this.#info
+    for (;;) {
+      const input = inbox.chunks[batch.chunks.length]
+      if (input !== undefined) {
+        this.#endOffset = input.records.endOffset
+        const chunk = batch.add(input, this.#cap - batch.size)
+        await this.#graph.run({ kind: 'chunk', chunk })
+        if (batch.interrupt !== undefined) return 'break'
+        if (batch.size >= this.#cap) return 'items'
+        if (Math.max(batch.byteSize, batch.writeSet.byteSize) >= limits.maxBytes) return 'bytes'
+      }
+      if (this.#stopping) return 'stop'
+      const deadline = this.#graph.deadline()
+      const now = clock.now()
+      if (deadline === undefined ? now - batch.openedAt >= limits.everyMs : now >= deadline) {
+        return deadline === undefined ? 'time' : 'group'
+      }
+      if (inbox.chunks.length > batch.chunks.length) continue
+      if (deadline === undefined) return 'drained'
+      await this.#waitForChunk(inbox, deadline - now)
+    }
+  }
+
+  /** An open group waits for more records, but no longer than until its deadline. */
+  async #waitForChunk(inbox: Inbox, ms: number): Promise<void> {
+    const taken = this.#batch.chunks.length
+    let due = false
+    const cancel = this.#info.clock.schedule(ms, () => {
+      due = true
+      this.#changed()
+    })
+    await this.#until(() => due || inbox.chunks.length > taken || inbox.failure !== undefined)
+    cancel()
+    this.#enter('filling')
+  }
+
+  async #decodeAhead(inbox: Inbox, stopped: () => boolean): Promise<void> {
+    for (let index = this.#batch.chunks.length; index < inbox.chunks.length && !stopped(); index++) {
+      await inbox.chunks[index]?.decodeAhead(this.#info.source, this.#info.clock, stopped)
+    }
+  }
+
+  async #pause(resumeAfterMs: number | undefined, clock: Clock): Promise<void> {
+    const { signal } = this.#abandon
+    if (resumeAfterMs !== undefined) {
+      let due = false
+      void sleep(clock, resumeAfterMs, signal).then(() => {
+        due = true
+        this.#changed()
+      })
+      await this.#until(() => due)
+      return
+    }
+    this.#enter('parked')
+    await this.when(() => this.#stopping)
+  }
+
+  #report(end: BatchEnd, reason: CloseReason): void {
+    const { onCommit, partition } = this.#settings
+    const nextOffset = this.committedTo as number
+    onCommit({
+      stream: this.#info.stream,
+      partition: this.#info.partition,
+      reason: end.broke !== undefined ? 'break' : end.cut ? 'cut' : reason,
+      items: end.items,
+      outcomes: end.outcomes,
+      rows: end.rows,
+      ignored: end.ignored,
+      bytes: this.#batch.byteSize,
+      nextOffset,
+      endOffset: Math.max(this.#endOffset, nextOffset),
+      tookMs: this.#info.clock.now() - this.#batch.openedAt,
+    })
+    partition.hint(nextOffset)
+  }
+}
+
+/** Progress must lie in the log, and the record it was taken from must still be the same one. */
+async function checkPosition(partition: AssignedPartition, progress: SourceProgress, stream: string): Promise<void> {
+  const { nextOffset, fingerprint } = progress
+  const place = { stream, topic: partition.topic, partition: partition.partition, offset: nextOffset }
+  const { start, end } = await partition.bounds()
+  const fix = `Look with "millrace progress show", then choose a position with "millrace progress set".`
+  if (nextOffset < start) {
+    throw new SourceError('MR-SOURCE-GAP', {
+      what: `records ${nextOffset} to ${start - 1} are gone: the log begins at ${start}`,
+      why: 'Retention deleted them before they were read, or the topic was recreated.',
+      fix,
+      place,
+    })
+  }
+  if (nextOffset > end) {
+    throw new SourceError('MR-SOURCE-BEYOND', {
+      what: `progress is at ${nextOffset}, but the log ends at ${end}`,
+      why: 'The topic was recreated, or progress belongs to another cluster.',
+      fix,
+      place,
+    })
+  }
+  if (fingerprint === null) return
+  const last = await partition.recordAt(fingerprintOffset(fingerprint))
+  if (last !== undefined && last.size > 0 && fingerprintOf(last, 0) !== fingerprint) {
+    throw new SourceError('MR-SOURCE-RECREATED', {
+      what: `record ${fingerprintOffset(fingerprint)} is not the one that was taken from there`,
+      why: 'The topic was deleted and made again: its offsets mean other records now.',
+      fix,
+      place,
+    })
+  }
+}
