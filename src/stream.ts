@@ -467,3 +467,13 @@ export function forgottenSinks(): string[] {
   }
   return [...forgotten]
 }
+
+/** A stream or a plan as text. Connects to nothing. */
+export function describe(plan: Plan): string {
+  return describePlan(leavesOf(plan))
+}
+
+/** A stream or a plan as a Mermaid flowchart. Connects to nothing. */
+export function toMermaid(plan: Plan): string {
+  return planToMermaid(leavesOf(plan))
+}

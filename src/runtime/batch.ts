@@ -8,7 +8,7 @@
  * is replayed as long as an item that fell had joined a group; then it commits. Only items that fell survive `reset`.
  */
 import type { GroupTrigger } from '../core/context.ts'
-import { isUndone, noOutcomes, Outcome, type OutcomeCounts, type OutcomeRank, outcomeNames } from '../core/outcome.ts'
+import { isUndone, noOutcomes, Outcome, type OutcomeCounts, type OutcomeName, type OutcomeRank, outcomeNames } from '../core/outcome.ts'
 import type { Slot } from '../core/slot.ts'
 import type { InputChunk } from './inputChunk.ts'
 import type { Savepoint, UnopenedSink, WriteSet } from './writeSet.ts'
@@ -163,6 +163,11 @@ export class Batch {
     if (owner >= 0) this.#joined[owner] = 1
   }
 
+  /** What has become of an item so far. */
+  outcomeOf(item: number): OutcomeName {
+    return outcomeNames[this.#ranks[item] as number] as OutcomeName
+  }
+
   /** Undoes an item. */
   fall(item: number, fall: Fall): void {
     if (item < 0 || this.isUndone(item)) return
@@ -243,7 +248,7 @@ export class Batch {
   countOutcomes(): OutcomeCounts {
     const counts = noOutcomes()
     for (let item = 0; item < this.taken; item++) {
-      counts[outcomeNames[this.#ranks[item] as number] as keyof OutcomeCounts]++
+      counts[this.outcomeOf(item)]++
     }
     return counts
   }

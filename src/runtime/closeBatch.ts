@@ -40,6 +40,8 @@ interface Closing {
   readonly claim: Claim
   /** Whether somebody else has the partition by now: then nothing is begun any more. */
   settled(): boolean
+  /** Told before and after the pause between two tries. */
+  retrying(waits: boolean): void
 }
 
 /** @returns undefined when the task was abandoned before anything was committed */
@@ -186,7 +188,7 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
 }
 
 /** Waits before the next try; throws when there were enough or another try would not help. */
-async function pauseBeforeRetry({ info }: Closing, error: unknown, failures: number): Promise<number> {
+async function pauseBeforeRetry({ info, retrying }: Closing, error: unknown, failures: number): Promise<number> {
   const retryable = error instanceof MillraceError && error.retryable
   if (!retryable || failures >= retries.attempts) throw error
   const pauseMs = retries.firstMs * retries.factor ** (failures - 1)
@@ -194,7 +196,9 @@ async function pauseBeforeRetry({ info }: Closing, error: unknown, failures: num
     { stream: info.stream, partition: info.partition, failures, pauseMs, error: messageOf(error) },
     'batch failed, trying again',
   )
+  retrying(true)
   await sleep(info.clock, pauseMs, info.abandoned)
+  retrying(false)
   return failures
 }
 

@@ -6,7 +6,8 @@
  *     claiming ──► waiting ──► filling ──► committing ──► waiting
  *                     │           │            │
  *                     │           └── retrying ┘   (an error, the database away: the same batch again)
- *                     ├──► parked                  (a break without a time to resume)
+ *                     ├──► paused ──► waiting      (a break that says when to go on)
+ *                     ├──► parked                  (a break that does not)
  *                     └──► ended                   (drained, or abandoned: the partition was taken away)
  *
  * No callback of the next batch runs before this commit is known; only decoding does. Nothing here is shared between
@@ -70,9 +71,11 @@ export interface TaskSettings {
   /** Where to start when there is no progress. */
   readonly start: () => Promise<number>
   readonly onCommit: (report: CommitReport) => void
+  /** Given the batch after its commit and before it is dropped: for test drivers, which want the outcome of every item. */
+  readonly onBatch?: ((batch: Batch, end: BatchEnd) => void) | undefined
 }
 
-export type TaskState = 'claiming' | 'waiting' | 'filling' | 'committing' | 'parked' | 'ended'
+export type TaskState = 'claiming' | 'waiting' | 'filling' | 'committing' | 'retrying' | 'paused' | 'parked' | 'ended'
 
 export class Task {
   readonly #settings: TaskSettings
@@ -85,6 +88,8 @@ export class Task {
   #claim: Claim | undefined
   #state: TaskState = 'claiming'
   #draining = false
+  /** Whether the batch is being filled or committed. */
+  #open = false
   #endOffset = 0
   /** The most items that the next batch takes: small after refusals, so that a bad run costs no more than it must. */
   #cap: number
@@ -101,6 +106,14 @@ export class Task {
     else revoked.addEventListener('abort', () => this.abandon(), { once: true })
   }
 
+  get partition(): AssignedPartition {
+    return this.#settings.partition
+  }
+
+  get stream(): string {
+    return this.#info.stream
+  }
+
   get state(): TaskState {
     return this.#state
   }
@@ -115,6 +128,16 @@ export class Task {
     return this.#inbox?.fetchedTo
   }
 
+  /** Whether nothing happens until a record comes or time passes: everything fetched was taken, or has to wait. */
+  get isIdle(): boolean {
+    const inbox = this.#inbox
+    if (this.#state === 'waiting') {
+      const taken = this.#open ? this.#batch.chunks.length : 0
+      return inbox !== undefined && inbox.chunks.length <= taken && (this.#open || !this.#graph.hasLateValues)
+    }
+    return this.#state === 'parked' || this.#state === 'paused' || this.#state === 'retrying' || this.#state === 'ended'
+  }
+
   /** Works until it is told to stop, or fails. A task that lost its fence or its partition ends without an error of its own. */
   async run(): Promise<void> {
     try {
@@ -126,7 +149,9 @@ export class Task {
       while (!this.#stopping) {
         await this.#until(() => inbox.chunks.length > 0 || this.#graph.hasLateValues || inbox.failure !== undefined)
         if (inbox.failure !== undefined) throw inbox.failure
-        if (!this.#stopping) await this.#runBatch(inbox)
+        if (this.#stopping) break
+        this.#open = true
+        await this.#runBatch(inbox)
       }
     } finally {
       this.#inbox?.close()
@@ -149,7 +174,12 @@ export class Task {
 
   /** Resolves when the condition holds; it is looked at whenever the task changes its state. */
   async when(condition: (task: Task) => boolean): Promise<void> {
-    while (!condition(this)) await new Promise<void>((resolve) => this.#listeners.push(resolve))
+    while (!condition(this)) await this.whenChanged()
+  }
+
+  /** Resolves at the next change of the task. */
+  whenChanged(): Promise<void> {
+    return new Promise((resolve) => this.#listeners.push(resolve))
   }
 
   get #stopping(): boolean {
@@ -204,17 +234,20 @@ export class Task {
       store: this.#settings.store,
       claim,
       settled: () => this.#abandon.signal.aborted,
+      retrying: (waits) => this.#enter(waits ? 'retrying' : 'committing'),
     }).finally(() => {
       ended = true
     })
     await ahead
     if (end === undefined) return
+    this.#settings.onBatch?.(batch, end)
     this.#report(end, reason)
     inbox.consume(batch)
     if (batch.limit === Number.POSITIVE_INFINITY) this.#memory.clear()
     this.#graph.committed()
     const { maxItems } = this.#settings.limits
     this.#cap = end.refusals > 2 ? Math.max(16, end.items >> 2) : Math.min(maxItems, this.#cap * 4)
+    this.#open = false
     if (end.broke !== undefined) {
       log.warn({ ...end.broke, stream: this.#info.stream, partition: this.#info.partition }, 'broken off')
       await this.#pause(end.broke.resumeAfterMs, clock)
@@ -269,17 +302,15 @@ export class Task {
 
   async #pause(resumeAfterMs: number | undefined, clock: Clock): Promise<void> {
     const { signal } = this.#abandon
+    let due = false
     if (resumeAfterMs !== undefined) {
-      let due = false
       void sleep(clock, resumeAfterMs, signal).then(() => {
         due = true
         this.#changed()
       })
-      await this.#until(() => due)
-      return
     }
-    this.#enter('parked')
-    await this.when(() => this.#stopping)
+    this.#enter(resumeAfterMs === undefined ? 'parked' : 'paused')
+    await this.when(() => due || this.#stopping)
   }
 
   #report(end: BatchEnd, reason: CloseReason): void {

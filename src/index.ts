@@ -1,0 +1,49 @@
+/** millrace: Kafka in, Postgres out, exactly once, and every item can be undone on its own. */
+export { type BatchOptions, type MapAsyncOptions } from '../operators/index.ts'
+export { table, type TableOptions } from '../sinks/index.ts'
+export * from './codecs/index.ts'
+export type { Codec } from './core/codec.ts'
+export type { AsyncItemContext, GroupTrigger, ItemContext } from './core/context.ts'
+export {
+  FenceLostError,
+  InternalError,
+  ItemError,
+  MillraceError,
+  type Place,
+  PlanError,
+  SettingsError,
+  SourceError,
+  StoreError,
+  UnavailableError,
+} from './core/errors.ts'
+export type { Logger } from './core/logger.ts'
+export {
+  type AsyncOperator,
+  type AsyncStep,
+  defineAsyncOperator,
+  defineOperator,
+  type Entries,
+  type FlushHooks,
+  type Next,
+  type Operator,
+  type Step,
+  type SyncOperator,
+} from './core/operator.ts'
+export type { OutcomeCounts, OutcomeName } from './core/outcome.ts'
+export type { RecordView } from './core/record.ts'
+export { type BreakOptions, signal } from './core/signal.ts'
+export type { ConflictRule, OnConflict, Sink } from './core/sink.ts'
+export { type Scope, type Slot, slot } from './core/slot.ts'
+export type { TopicSource } from './core/source.ts'
+export {
+  describe,
+  type NamedStream,
+  type Plan,
+  type Segment,
+  Stream,
+  type StreamTypeError,
+  segment,
+  stream,
+  toMermaid,
+} from './stream.ts'
+export { type TopicOptions, topic } from './topic.ts'

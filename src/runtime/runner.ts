@@ -1,0 +1,243 @@
+/**
+ * Runs a plan as one member of its group: turns assignments into tasks, and keeps what tasks of one partition did
+ * before apart from what those of the next assignment do.
+ *
+ * A partition's next task begins after its last one in this process has ended; that another process may still
+ * be at work on it is what the fence in the store is for.
+ */
+import type { Clock } from '../core/clock.ts'
+import { byStream } from '../core/describe.ts'
+import { FenceLostError, PlanError, SettingsError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { type PlanLeaf, type SinkNode, type SourceNode, stepsOf } from '../core/plan.ts'
+import type { Sink } from '../core/sink.ts'
+import type { AssignedPartition, Assignment, SourceClient } from '../core/source.ts'
+import type { Store } from '../core/store.ts'
+import type { Batch } from './batch.ts'
+import { Budget } from './budget.ts'
+import type { BatchEnd } from './closeBatch.ts'
+import { type CommitLimits, type CommitReport, Task } from './task.ts'
+
+/** Where a stream begins that has no progress. */
+export type StartFrom = 'earliest' | 'latest' | Date
+
+export interface RunnerSettings {
+  /** The application's name: the consumer group. */
+  readonly app: string
+  readonly leaves: readonly PlanLeaf[]
+  readonly client: SourceClient
+  readonly store: Store
+  readonly limits: CommitLimits
+  /** What all tasks together may hold in records. */
+  readonly buffer: { readonly maxBytes: number; readonly maxItems: number }
+  /** Undefined: the beginning, unless there is something that says that this is no first start. */
+  readonly from: StartFrom | undefined
+  readonly clock: Clock
+  readonly log: Logger
+  readonly onCommit?: (report: CommitReport) => void
+  readonly onBatch?: (batch: Batch, end: BatchEnd, task: { readonly stream: string }) => void
+}
+
+interface StreamPlan {
+  readonly name: string
+  readonly leaves: readonly PlanLeaf[]
+  readonly source: SourceNode
+  readonly sinks: readonly Sink<never>[]
+}
+
+export class Runner {
+  readonly #settings: RunnerSettings
+  readonly #streams: readonly StreamPlan[]
+  readonly #budget: Budget
+  readonly #running = new Map<Task, Promise<void>>()
+  #assignments: Promise<void> = Promise.resolve()
+  #assigned = 0
+  #stopping = false
+  #failure: { readonly error: unknown } | undefined
+  #listeners: (() => void)[] = []
+
+  constructor(settings: RunnerSettings) {
+    this.#settings = settings
+    this.#streams = planStreams(settings.leaves)
+    this.#budget = new Budget(settings.buffer.maxBytes, settings.buffer.maxItems)
+  }
+
+  /** Checks the sinks, then joins the group. Nothing is read before every check has passed. */
+  async start(): Promise<void> {
+    const { store, client, app, from } = this.#settings
+    const sinks = [...new Set(this.#streams.flatMap((stream) => stream.sinks))]
+    await store.open(sinks)
+    if (from === undefined) {
+      // Rows first: they become visible together with the progress of whoever wrote them.
+      const full = await store.holdRows(sinks)
+      if (full.length > 0 && (await store.readProgress(app)).length === 0) throw unclearStart(app, `table ${full.join(', ')} holds rows`)
+    }
+    const topics = this.#streams.map((stream) => stream.source.source.name)
+    await client.start(
+      topics,
+      (assignment) => {
+        this.#assignments = this.#assignments.then(() => this.#take(assignment))
+      },
+      (error) => this.#fail(error),
+    )
+  }
+
+  /** Tasks of the present assignment. */
+  get tasks(): readonly Task[] {
+    return [...this.#running.keys()]
+  }
+
+  /** Whether a group join has been worked off. */
+  get assigned(): boolean {
+    return this.#assigned > 0
+  }
+
+  /** Resolves when the condition holds. Rejects when the runner has failed. */
+  async when(condition: () => boolean): Promise<void> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure.error
+      if (condition()) return
+      await new Promise<void>((resolve) => {
+        this.#listeners.push(resolve)
+        for (const task of this.#running.keys()) void task.whenChanged().then(resolve)
+      })
+    }
+  }
+
+  /** Rejects when the runner fails; never resolves before `stop`. */
+  failed(): Promise<void> {
+    return this.when(() => this.#stopping)
+  }
+
+  /** Finishes the open batches, or gives them up at the deadline, and leaves the group. */
+  async stop(deadlineMs: number): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    const { clock, client } = this.#settings
+    for (const task of this.#running.keys()) task.drain()
+    const ended = Promise.allSettled(this.#running.values())
+    const cancel = clock.schedule(deadlineMs / 2, () => {
+      for (const task of this.#running.keys()) task.abandon()
+    })
+    await ended
+    cancel()
+    await client.stop(deadlineMs / 2)
+    this.#changed()
+  }
+
+  #changed(): void {
+    const listeners = this.#listeners
+    this.#listeners = []
+    for (const listener of listeners) listener()
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#changed()
+  }
+
+  async #take(assignment: Assignment): Promise<void> {
+    await Promise.allSettled(this.#running.values())
+    if (this.#stopping || this.#failure !== undefined) return
+    try {
+      const known = await this.#settings.store.readProgress(this.#settings.app)
+      for (const partition of assignment.partitions) {
+        const stream = this.#streams.find(({ source }) => source.source.name === partition.topic)
+        if (stream === undefined || partition.revoked.aborted) continue
+        const siblings = known.filter((row) => row.stream === stream.name && row.source === stream.source.name)
+        this.#run(stream, partition, {
+          known: siblings.some((row) => row.partition === partition.partition),
+          first: siblings.length === 0,
+        })
+      }
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#assigned++
+    this.#changed()
+  }
+
+  #run(stream: StreamPlan, partition: AssignedPartition, progress: { known: boolean; first: boolean }): void {
+    const { app, store, limits, clock, log, onCommit, onBatch } = this.#settings
+    const task = new Task({
+      leaves: stream.leaves,
+      sinks: stream.sinks,
+      info: {
+        app,
+        stream: stream.name,
+        partition: partition.partition,
+        source: stream.source.source,
+        sourceStep: stream.source.name,
+        clock,
+        log,
+      },
+      store,
+      partition,
+      budget: this.#budget,
+      limits,
+      start: async () => (progress.known ? 0 : this.#startOf(stream, partition, progress.first)),
+      onCommit: (report) => onCommit?.(report),
+      onBatch: onBatch === undefined ? undefined : (batch, end) => onBatch(batch, end, { stream: stream.name }),
+    })
+    const ended = task.run().then(
+      () => undefined,
+      (error: unknown) => {
+        if (error instanceof FenceLostError) {
+          // Not claimed again by itself: the next group join says whose the partition is.
+          log.warn({ stream: stream.name, partition: partition.partition, error: error.message }, 'another owner has the partition')
+        } else if (!partition.revoked.aborted) this.#fail(error)
+      },
+    )
+    this.#running.set(task, ended)
+    void ended.then(() => {
+      this.#running.delete(task)
+      this.#changed()
+    })
+    this.#changed()
+  }
+
+  /** Where a partition without progress begins. */
+  async #startOf(stream: StreamPlan, partition: AssignedPartition, first: boolean): Promise<number> {
+    const { from, client, store, app } = this.#settings
+    if (first && from === undefined) {
+      const hint = await client.committedOffset(partition)
+      const known = hint === undefined ? [] : await store.readProgress(app)
+      if (hint !== undefined && !known.some((row) => row.stream === stream.name)) {
+        throw unclearStart(app, `the group has an offset committed for ${partition.topic}[${partition.partition}]`)
+      }
+    }
+    const { start, end } = await partition.bounds()
+    // A partition that was added to a topic that is being read: its first records are new, whatever `from` says.
+    if (!first || from === undefined || from === 'earliest') return start
+    return from === 'latest' ? end : partition.offsetAt(from.getTime())
+  }
+}
+
+function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
+  const streams = [...byStream(leaves)].map(([name, own]) => {
+    const steps = stepsOf(own)
+    const sinks = steps.filter((step): step is SinkNode => step.kind === 'sink').map((step) => step.sink)
+    const source = steps.find((step): step is SourceNode => step.kind === 'source') as SourceNode
+    return { name, leaves: own, source, sinks: [...new Set(sinks)] }
+  })
+  for (const [index, stream] of streams.entries()) {
+    const topic = stream.source.source.name
+    const other = streams.slice(0, index).find(({ source }) => source.source.name === topic)
+    if (other !== undefined) {
+      throw new PlanError('MR-PLAN-TOPIC', {
+        what: `the streams "${other.name}" and "${stream.name}" both read topic "${topic}"`,
+        why: 'A member of a consumer group reads a partition once, from one position.',
+        fix: 'Let them share one stream and branch, or run them as two services with groups of their own.',
+      })
+    }
+  }
+  return streams
+}
+
+function unclearStart(app: string, found: string): SettingsError {
+  return new SettingsError('MR-START-FROM', {
+    what: `group "${app}" has no progress, but ${found}`,
+    why: 'Reading from the beginning could write everything twice; reading from the end could leave records out.',
+    fix: 'Say where to begin: --from earliest, --from latest or --from <time>; or set the position with "millrace progress set".',
+  })
+}

@@ -1,0 +1,172 @@
+/**
+ * A store in memory with the guarantees of the real one: fenced, atomic, and exact about who is guilty. It keeps rows as
+ * objects. It does not imitate Postgres: types, casts and constraints are Postgres's own business, but for what `refuses` says.
+ */
+import { FenceLostError, StoreError } from '../core/errors.ts'
+import type { RowBuffer, Sink } from '../core/sink.ts'
+import {
+  type Claim,
+  type CollectedItem,
+  type CommitRequest,
+  RowsRefused,
+  type SourceProgress,
+  type Store,
+  type TaskId,
+} from '../core/store.ts'
+
+export type Row = Readonly<Record<string, unknown>>
+
+export interface MemoryStoreOptions {
+  /** The SQLSTATE with which a table would refuse a row; undefined when it takes it. */
+  readonly refuses?: (table: string, row: Row, present: readonly Row[]) => string | undefined
+}
+
+class MemoryBuffer implements RowBuffer {
+  readonly sink: Sink<never>
+  readonly rows: Row[] = []
+  readonly owners: number[] = []
+  constructor(sink: Sink<never>) {
+    this.sink = sink
+  }
+  get length() {
+    return this.rows.length
+  }
+  readonly byteSize = 0
+  append(row: object, owner: number): void {
+    const { columns } = this.sink
+    const entries = Object.entries(row).filter(([name]) => columns === undefined || columns.includes(name))
+    this.rows.push(Object.freeze(Object.fromEntries(entries)))
+    this.owners.push(owner)
+  }
+  truncate(length: number): void {
+    this.rows.length = length
+    this.owners.length = length
+  }
+}
+
+interface StoredProgress {
+  owner: string
+  version: number
+  progress: readonly SourceProgress[]
+}
+
+const clashes = new Set(['23505', '23503', '23P01'])
+
+export class MemoryStore implements Store {
+  readonly collected: CollectedItem[] = []
+  /** Commits so far. */
+  commits = 0
+  readonly #options: MemoryStoreOptions
+  readonly #progress = new Map<string, StoredProgress & { task: TaskId }>()
+  #tables = new Map<string, Row[]>()
+  #owners = 0
+
+  constructor(options: MemoryStoreOptions = {}) {
+    this.#options = options
+  }
+
+  /** Rows of a table, in the order in which they were written. */
+  rows(table: string): readonly Row[] {
+    return this.#tables.get(table) ?? []
+  }
+
+  async open(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  createBuffers(sinks: readonly Sink<never>[]): RowBuffer[] {
+    return sinks.map((sink) => new MemoryBuffer(sink))
+  }
+
+  async readProgress(app: string) {
+    return [...this.#progress.values()]
+      .filter(({ task }) => task.app === app)
+      .flatMap(({ task, progress }) => progress.map((row) => ({ ...row, stream: task.stream, partition: task.partition })))
+  }
+
+  async holdRows(sinks: readonly Sink<never>[]): Promise<readonly string[]> {
+    return sinks.map((sink) => sink.name).filter((name) => this.rows(name).length > 0)
+  }
+
+  async claim(task: TaskId, starts: readonly SourceProgress[]): Promise<Claim> {
+    const key = keyOf(task)
+    const known = this.#progress.get(key)
+    const owner = `owner-${++this.#owners}`
+    const version = (known?.version ?? 0) + 1
+    const progress = starts.map((start) => known?.progress.find(({ source }) => source === start.source) ?? start)
+    this.#progress.set(key, { task, owner, version, progress })
+    return { task, owner, version, progress }
+  }
+
+  async commit(request: CommitRequest): Promise<void> {
+    const { claim } = request
+    const known = this.#progress.get(keyOf(claim.task))
+    if (known === undefined || known.owner !== claim.owner || known.version !== claim.version) {
+      throw new FenceLostError('MR-FENCE-LOST', {
+        what: 'another owner has claimed the task',
+        place: { stream: claim.task.stream, partition: claim.task.partition },
+      })
+    }
+    this.#tables = this.#written(request)
+    this.collected.push(...request.collected)
+    known.version++
+    known.progress = request.progress
+    claim.version = known.version
+    this.commits++
+  }
+
+  /** The tables with the rows of a batch, owner by owner in offset order, so that the first that does not fit is known. */
+  #written({ buffers, position }: CommitRequest): Map<string, Row[]> {
+    const tables = new Map([...this.#tables].map(([name, rows]) => [name, [...rows]]))
+    const pending = buffers.flatMap((buffer) => {
+      if (!(buffer instanceof MemoryBuffer)) throw new StoreError('MR-TEST-STORE', { what: 'a buffer of another store' })
+      return buffer.rows.map((row, index) => ({ sink: buffer.sink, row, owner: buffer.owners[index] as number }))
+    })
+    const standing = pending
+      .map((entry) => ({ ...entry, position: position(entry.owner) }))
+      .filter((entry) => entry.position !== undefined)
+      .sort((a, b) => (a.position as number) - (b.position as number))
+    for (const { sink, row, owner } of standing) {
+      const rows = tables.get(sink.name) ?? []
+      tables.set(sink.name, rows)
+      const sqlstate = this.#options.refuses?.(sink.name, row, rows)
+      if (sqlstate !== undefined) {
+        const cause = new Error(`table "${sink.name}" refuses ${JSON.stringify(row)}`)
+        throw new RowsRefused({ owner, table: sink.name, sqlstate, clash: clashes.has(sqlstate), cause })
+      }
+      upsert(rows, row, sink)
+    }
+    return tables
+  }
+}
+
+function upsert(rows: Row[], row: Row, { key, onConflict }: Sink<never>): void {
+  const index = key.length === 0 ? -1 : rows.findIndex((other) => key.every((column) => sameKey(other[column], row[column])))
+  if (index < 0) rows.push(row)
+  else if (onConflict !== 'nothing') {
+    const known = rows[index] as Row
+    const merged = Object.entries(row).map(([column, value]) => [
+      column,
+      key.includes(column) ? known[column] : combined(onConflict[column], known[column], value),
+    ])
+    rows[index] = Object.freeze({ ...known, ...Object.fromEntries(merged) })
+  }
+}
+
+function sameKey(one: unknown, other: unknown): boolean {
+  return one instanceof Date && other instanceof Date ? one.getTime() === other.getTime() : one === other
+}
+
+function combined(rule: string | undefined, known: unknown, value: unknown): unknown {
+  if (rule === undefined || rule === 'replace') return value
+  if (rule === 'keep') return known
+  // As in SQL's greatest and least, and as the table sink adds: a null counts as absent.
+  if (known === null || known === undefined) return value
+  if (value === null || value === undefined) return known
+  if (rule === 'add') return (known as number) + (value as number)
+  return (rule === 'min') === ((value as number) < (known as number)) ? value : known
+}
+
+function keyOf({ app, stream, partition }: TaskId): string {
+  return JSON.stringify([app, stream, partition])
+}

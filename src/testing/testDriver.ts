@@ -1,0 +1,235 @@
+/** Runs a plan on a laptop: real codecs, the real runtime, a broker and a store in memory, and time that only moves when told. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { SettingsError } from '../core/errors.ts'
+import { type OptionRules, validateOptions } from '../core/options.ts'
+import { noOutcomes, type OutcomeCounts, type OutcomeName } from '../core/outcome.ts'
+import { silentLogger } from '../core/logger.ts'
+import type { RecordHeader } from '../core/record.ts'
+import type { Sink } from '../core/sink.ts'
+import type { TopicSource } from '../core/source.ts'
+import type { CollectedItem } from '../core/store.ts'
+import type { Batch } from '../runtime/batch.ts'
+import type { BatchEnd } from '../runtime/closeBatch.ts'
+import { Runner } from '../runtime/runner.ts'
+import type { CommitReport } from '../runtime/task.ts'
+import { leavesOf, type Plan } from '../stream.ts'
+import { stepsOf } from '../core/plan.ts'
+import { createMemoryBroker } from './memoryBroker.ts'
+import { MemoryStore, type MemoryStoreOptions } from './memoryStore.ts'
+import { VirtualClock } from './virtualClock.ts'
+
+export interface TestDriverOptions extends MemoryStoreOptions {
+  /** Records that the source hands over at once at most. Default 1,000. */
+  readonly chunk?: number
+  /** Items of a batch at most. Default 10,000. */
+  readonly maxItems?: number
+  /** Partitions of each topic. Default 1. */
+  readonly partitions?: number
+  /** The time at the beginning. Default: the epoch. */
+  readonly now?: Date
+}
+
+/** What a record has beside its value. */
+export interface RecordOptions {
+  readonly key?: string
+  readonly partition?: number
+  /** Default: the driver's time. */
+  readonly timestamp?: Date
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** What became of one item. */
+export interface ItemOutcome {
+  readonly stream: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly outcome: OutcomeName
+  /** The reason of an ignored item, or the message of a collected one's error. */
+  readonly reason: string | undefined
+}
+
+export interface TestDriver {
+  /** Sends a value, and resolves when everything has been done with it that can be done without time passing. Rejects when the plan stops. */
+  send<T>(topic: TopicSource<T>, value: T, options?: RecordOptions): Promise<void>
+  /** Sends values as one burst: they arrive in chunks and batches together. */
+  sendAll<T>(topic: TopicSource<T>, values: readonly T[], options?: RecordOptions): Promise<void>
+  /** Sends bytes as they are; null is a tombstone. */
+  sendBytes(topic: TopicSource<unknown>, bytes: Buffer | null, options?: RecordOptions): Promise<void>
+  /** Moves time, letting everything that falls due happen in order. */
+  advanceTo(time: Date): Promise<void>
+  advanceBy(ms: number): Promise<void>
+  /** Committed rows of a table, in the order in which they were written; an upserted row keeps its place. */
+  rows<Row extends object>(sink: Sink<Row>): Row[]
+  /** What became of each item that has committed, in offset order for each partition. */
+  outcomes(): readonly ItemOutcome[]
+  /** The error collector. */
+  errors(): readonly CollectedItem[]
+  /** Items by outcome: they add up to the items sent and committed. */
+  counts(): OutcomeCounts
+  /** A report for each commit. */
+  commits(): readonly CommitReport[]
+  stop(): Promise<void>
+}
+
+const rules: OptionRules = {
+  chunk: { type: 'number', min: 1 },
+  maxItems: { type: 'number', min: 1 },
+  partitions: { type: 'number', min: 1 },
+  now: { type: 'object' },
+  refuses: { type: 'function' },
+}
+
+/**
+ * Runs a plan with neither broker nor database.
+ *
+ * @example
+ * const t = testDriver(flights)
+ * await t.send(flightTopic, { origin: 'LAS', delay: 33 })
+ * expect(t.rows(saved)).toEqual([{ origin: 'LAS', delay: 33 }])
+ */
+export function testDriver(plan: Plan, options: TestDriverOptions = {}): TestDriver {
+  validateOptions('testDriver()', options, rules, (text) => new SettingsError('MR-TEST-OPTION', text))
+  return new Driver(plan, options)
+}
+
+class Driver implements TestDriver {
+  readonly #clock: VirtualClock
+  readonly #broker
+  readonly #store: MemoryStore
+  readonly #runner: Runner
+  readonly #topics: ReadonlySet<string>
+  readonly #outcomes: ItemOutcome[] = []
+  readonly #reports: CommitReport[] = []
+  readonly #sent = new Map<string, number>()
+  #started: Promise<void> | undefined
+
+  constructor(plan: Plan, options: TestDriverOptions) {
+    const { chunk = 1_000, maxItems = 10_000, partitions = 1, now = new Date(0) } = options
+    const leaves = leavesOf(plan)
+    this.#clock = new VirtualClock(now.getTime())
+    this.#broker = createMemoryBroker({ chunkRecords: chunk })
+    this.#store = new MemoryStore(options)
+    this.#topics = new Set(stepsOf(leaves).flatMap((step) => (step.kind === 'source' ? [step.source.name] : [])))
+    for (const topic of this.#topics) this.#broker.createTopic(topic, partitions)
+    this.#runner = new Runner({
+      app: 'test',
+      leaves,
+      client: this.#broker.client('test'),
+      store: this.#store,
+      limits: { everyMs: 1_000, maxItems, maxBytes: 64 * 2 ** 20 },
+      buffer: { maxBytes: 256 * 2 ** 20, maxItems: 1_000_000 },
+      from: 'earliest',
+      clock: this.#clock,
+      log: silentLogger,
+      onCommit: (report) => this.#reports.push(report),
+      onBatch: (batch, end, { stream }) => this.#note(batch, end, stream),
+    })
+  }
+
+  send<T>(topic: TopicSource<T>, value: T, options?: RecordOptions): Promise<void> {
+    return this.sendAll(topic, [value], options)
+  }
+
+  async sendAll<T>(topic: TopicSource<T>, values: readonly T[], options?: RecordOptions): Promise<void> {
+    const encoded = values.map((value) => (value === null ? null : topic.codec.encode(value)))
+    for (const bytes of encoded) this.#append(topic, bytes, options)
+    await this.#settle()
+  }
+
+  async sendBytes(topic: TopicSource<unknown>, bytes: Buffer | null, options?: RecordOptions): Promise<void> {
+    this.#append(topic, bytes, options)
+    await this.#settle()
+  }
+
+  async advanceTo(time: Date): Promise<void> {
+    await this.#settle()
+    let moved = true
+    while (moved) {
+      moved = this.#clock.step(time.getTime())
+      // Everything in memory happens within a few turns; a callback that waits for time must not be waited for here.
+      await Promise.race([this.#settle(), turns(20)])
+    }
+  }
+
+  advanceBy(ms: number): Promise<void> {
+    return this.advanceTo(new Date(this.#clock.now() + ms))
+  }
+
+  rows<Row extends object>(sink: Sink<Row>): Row[] {
+    return this.#store.rows(sink.name).map((row) => ({ ...row }) as Row)
+  }
+
+  outcomes(): readonly ItemOutcome[] {
+    return this.#outcomes
+  }
+
+  errors(): readonly CollectedItem[] {
+    return this.#store.collected
+  }
+
+  counts(): OutcomeCounts {
+    const counts = noOutcomes()
+    for (const { outcome } of this.#outcomes) counts[outcome]++
+    return counts
+  }
+
+  commits(): readonly CommitReport[] {
+    return this.#reports
+  }
+
+  async stop(): Promise<void> {
+    await this.#runner.stop(10_000)
+  }
+
+  #append(topic: TopicSource<unknown>, value: Buffer | null, options: RecordOptions = {}): void {
+    const { key, partition = 0, timestamp, headers = {} } = options
+    if (!this.#topics.has(topic.name)) {
+      throw new SettingsError('MR-TEST-TOPIC', {
+        what: `the plan does not read topic "${topic.name}"`,
+        why: `It reads ${[...this.#topics].join(', ')}.`,
+      })
+    }
+    const end = this.#broker.append(topic.name, partition, {
+      key: key === undefined ? null : Buffer.from(key),
+      value,
+      timestamp: timestamp?.getTime() ?? this.#clock.now(),
+      headers: Object.entries(headers).map(([name, text]): RecordHeader => ({ key: name, value: Buffer.from(text) })),
+    })
+    this.#sent.set(`${topic.name}/${partition}`, end + 1)
+  }
+
+  async #settle(): Promise<void> {
+    this.#started ??= this.#runner.start()
+    await this.#started
+    const arrived = () =>
+      [...this.#sent].every(([of, end]) =>
+        this.#runner.tasks.some(({ partition, fetchedTo = 0 }) => `${partition.topic}/${partition.partition}` === of && fetchedTo >= end),
+      )
+    await this.#runner.when(() => this.#runner.assigned && arrived() && this.#runner.tasks.every((task) => task.isIdle))
+  }
+
+  #note(batch: Batch, end: BatchEnd, stream: string): void {
+    for (let item = 0; item < end.items; item++) {
+      const { chunk, index } = batch.locate(item)
+      const { topic, partition } = chunk.input.records
+      const fall = batch.falls.get(item)
+      this.#outcomes.push({
+        stream,
+        topic,
+        partition,
+        offset: chunk.input.records.offset(index),
+        outcome: batch.outcomeOf(item),
+        reason: fall?.kind === 'ignored' ? fall.reason : fall === undefined ? undefined : messageOfFall(fall.error),
+      })
+    }
+  }
+}
+
+function messageOfFall(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await nextTurn()
+}
