@@ -93,13 +93,14 @@ export class FetchedChunk implements RecordChunk {
     for (let i = 0; i < count; i++) {
       const keyLength = readVarint(buffer, at)
       const keyEnd = varintEnd + keyLength
-      if (keyLength < 0 || keyEnd > recordEnd) throw this.#malformedHeaders(index, i, count)
+      if (keyLength < 0 || keyEnd > recordEnd) throw this.#malformedHeaders(index, count)
       const key = buffer.toString('utf8', varintEnd, keyEnd)
       const valueLength = readVarint(buffer, keyEnd)
       at = valueLength > 0 ? varintEnd + valueLength : varintEnd
-      if (valueLength < -1 || at > recordEnd) throw this.#malformedHeaders(index, i, count)
+      if (valueLength < -1 || at > recordEnd) throw this.#malformedHeaders(index, count)
       headers.push({ key, value: valueLength < 0 ? null : buffer.subarray(varintEnd, at) })
     }
+    if (at !== recordEnd) throw this.#malformedHeaders(index, count)
     return headers
   }
 
@@ -121,9 +122,9 @@ export class FetchedChunk implements RecordChunk {
     this.#segmentEnd = found.end
   }
 
-  #malformedHeaders(index: number, header: number, count: number): ItemError {
+  #malformedHeaders(index: number, count: number): ItemError {
     return new ItemError('MR-KAFKA-HEADERS', {
-      what: `header ${header} of ${count} does not fit into its record`,
+      what: `the record says that it has ${count} headers, and its bytes do not hold exactly those`,
       why: 'The bytes are damaged, or the producer wrote them so: brokers do not look at headers.',
       place: { topic: this.topic, partition: this.partition, offset: this.offset(index) },
     })
