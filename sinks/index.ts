@@ -1,0 +1,1 @@
+export { type TableOptions, table } from './table.ts'

@@ -1,0 +1,243 @@
+import type { Sink } from '../core/sink.ts'
+import { ByteWriter } from './byteWriter.ts'
+import type { Link } from './connections.ts'
+import { nullMisfit } from './encoder.ts'
+import { type AnyRow, type Layout, RowLayouts, type WrittenColumn } from './rowLayout.ts'
+import type { BoundSink } from './sinkChecks.ts'
+import { Owners, type Selection, selectRows, type TableBuffer, WriteRefused } from './tableBuffer.ts'
+import pg from 'pg'
+
+const tab = 0x09
+const newline = 0x0a
+const nullText = '\\N'
+const bytesPerOwner = 4
+
+/** Rows that go out by one COPY: those that write the same columns. */
+class Segment {
+  readonly columns: readonly WrittenColumn[]
+  readonly statement: string
+  readonly out = new ByteWriter()
+  readonly owners = new Owners()
+  /** Where each row ends in the bytes. */
+  ends = new Uint32Array(1024)
+
+  constructor(table: string, columns: readonly WrittenColumn[]) {
+    this.columns = columns
+    this.statement = `copy ${table} (${columns.map(({ info }) => info.quoted).join(', ')}) from stdin`
+  }
+
+  get length(): number {
+    return this.owners.length
+  }
+
+  endOf(row: number): number {
+    return row < 0 ? 0 : (this.ends[row] ?? 0)
+  }
+
+  add(owner: number): void {
+    if (this.length === this.ends.length) {
+      const larger = new Uint32Array(this.ends.length * 2)
+      larger.set(this.ends)
+      this.ends = larger
+    }
+    this.ends[this.length] = this.out.length
+    this.owners.push(owner)
+  }
+
+  truncate(length: number): void {
+    if (length === 0) this.out.clear()
+    else this.out.length = this.endOf(length - 1)
+    this.owners.length = length
+  }
+
+  /** The lines of the selected rows, in their order. */
+  gather(rows: Int32Array): Buffer {
+    let size = 0
+    for (const row of rows) size += this.endOf(row) - this.endOf(row - 1)
+    const bytes = Buffer.allocUnsafe(size)
+    let length = 0
+    for (const row of rows) length += this.out.bytes.copy(bytes, length, this.endOf(row - 1), this.endOf(row))
+    return bytes
+  }
+}
+
+interface Target {
+  readonly segment: Segment
+  /** Whether the row's properties come in the order of the segment's columns. */
+  readonly direct: boolean
+}
+
+/** Rows that are only added. They are kept as the bytes that COPY will send; undoing is setting a length back. */
+export class CopyBuffer implements TableBuffer {
+  readonly bound: BoundSink
+  readonly #layouts: RowLayouts<Target>
+  readonly #segments: Segment[] = []
+  /** The segment of each row; looked at only when there are several. */
+  #segmentOf = new Uint16Array(1024)
+  #layout: Layout<Target> | undefined
+  #length = 0
+
+  constructor(bound: BoundSink) {
+    this.bound = bound
+    this.#layouts = new RowLayouts(bound, (columns) => this.#targetFor(columns))
+  }
+
+  get sink(): Sink<never> {
+    return this.bound.sink
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  get byteSize(): number {
+    let bytes = 0
+    for (const { out, length } of this.#segments) bytes += out.length + length * bytesPerOwner
+    return bytes
+  }
+
+  get columnNames(): readonly string[] {
+    return [...new Set(this.#segments.flatMap(({ columns }) => columns.map(({ info }) => info.name)))]
+  }
+
+  append(row: object, owner: number): void {
+    // Whatever type the user's row had, its properties are looked at one by one.
+    const given = row as AnyRow
+    if (this.#layout === undefined || !writeDirect(given, this.#layout)) {
+      this.#layout = this.#layouts.layoutOf(given)
+      if (!writeDirect(given, this.#layout)) writeByName(given, this.#layout.target.segment)
+    }
+    const { segment } = this.#layout.target
+    segment.add(owner)
+    if (this.#segments.length > 1) this.#noteSegment(this.#segments.indexOf(segment))
+    this.#length += 1
+  }
+
+  truncate(length: number): void {
+    if (length >= this.#length) return
+    if (this.#segments.length === 1 || length === 0) {
+      for (const segment of this.#segments) segment.truncate(Math.min(length, segment.length))
+    } else {
+      for (let row = this.#length - 1; row >= length; row -= 1) {
+        const segment = this.#segments[this.#segmentOf[row] ?? 0]
+        segment?.truncate(segment.length - 1)
+      }
+    }
+    this.#length = length
+  }
+
+  eachOwner(callback: (owner: number) => void): void {
+    for (const { owners } of this.#segments) {
+      for (let row = 0; row < owners.length; row += 1) callback(owners.values[row] ?? 0)
+    }
+  }
+
+  /** Whether a line that COPY names is one of all the rows: not when several statements share them. */
+  get isOneCopy(): boolean {
+    return this.#segments.filter(({ length }) => length > 0).length === 1
+  }
+
+  async inTransactionFlush(link: Link, selection: Selection): Promise<void> {
+    for (const segment of this.#segments) {
+      if (segment.length === 0) continue
+      const rows = selection.asAppended ? undefined : selectRows(segment.owners.values, segment.length, selection)
+      if (rows?.length === 0) continue
+      const bytes = rows === undefined ? segment.out.bytes.subarray(0, segment.out.length) : segment.gather(rows)
+      try {
+        await link.copyIn(segment.statement, [bytes])
+      } catch (error) {
+        const line = lineOf(error)
+        const row = line === undefined ? undefined : rows === undefined ? line - 1 : rows[line - 1]
+        throw new WriteRefused(this.bound, error, { owner: row === undefined ? undefined : segment.owners.values[row] })
+      }
+    }
+  }
+
+  #noteSegment(index: number): void {
+    if (this.#length >= this.#segmentOf.length) {
+      const larger = new Uint16Array(Math.max(this.#length + 1, this.#segmentOf.length) * 2)
+      larger.set(this.#segmentOf)
+      this.#segmentOf = larger
+    }
+    this.#segmentOf[this.#length] = index
+  }
+
+  // A row may go where more columns are written than it has, as long as leaving those out means null.
+  #targetFor(columns: readonly WrittenColumn[]): Target {
+    const fits = (segment: Segment) =>
+      columns.every((column) => segment.columns.includes(column)) &&
+      segment.columns.every((column) => columns.includes(column) || column.missingIsNull)
+    let segment = this.#segments.find(fits)
+    if (segment === undefined) {
+      segment = new Segment(this.bound.table.quoted, columns)
+      this.#segments.push(segment)
+    }
+    const { columns: order } = segment
+    return { segment, direct: order.length === columns.length && order.every((column, index) => column === columns[index]) }
+  }
+}
+
+/**
+ * Writes a row in the order of its properties; false, with nothing written, when it is of another layout.
+ * This runs for every row: it allocates nothing, and looks at each property once.
+ */
+function writeDirect(row: AnyRow, { names, slots, target }: Layout<Target>): boolean {
+  if (!target.direct) return false
+  const { out } = target.segment
+  const start = out.length
+  let index = 0
+  let first = true
+  try {
+    for (const name in row) {
+      const slot = slots[index]
+      const value = row[name]
+      if (name !== names[index] || slot === undefined) return drop(out, start)
+      index += 1
+      if (slot === 'unwritten') continue
+      if ((value === undefined) !== (slot === 'absent')) return drop(out, start)
+      if (slot === 'absent') continue
+      if (first) first = false
+      else out.byte(tab)
+      writeValue(out, slot, value)
+    }
+  } catch (error) {
+    out.length = start
+    throw error
+  }
+  if (index !== names.length) return drop(out, start)
+  out.byte(newline)
+  return true
+}
+
+function drop(out: ByteWriter, start: number): false {
+  out.length = start
+  return false
+}
+
+/** Writes a row whose properties come in another order, or which leaves columns out that the segment has. */
+function writeByName(row: AnyRow, { columns, out }: Segment): void {
+  const start = out.length
+  try {
+    columns.forEach((column, index) => {
+      if (index > 0) out.byte(tab)
+      writeValue(out, column, row[column.info.name] ?? null)
+    })
+  } catch (error) {
+    out.length = start
+    throw error
+  }
+  out.byte(newline)
+}
+
+function writeValue(out: ByteWriter, column: WrittenColumn, value: unknown): void {
+  if (value !== null) column.encoder.write(out, value)
+  else if (column.refusesNull) throw nullMisfit(column.place, 'null')
+  else out.ascii(nullText)
+}
+
+/** The line that COPY was at. pg has it in `where`; `line` is the line of Postgres's own source code. */
+function lineOf(error: unknown): number | undefined {
+  if (!(error instanceof pg.DatabaseError)) return undefined
+  const [, line] = /^COPY .*?, line (\d+)/m.exec(error.where ?? '') ?? []
+  return line === undefined ? undefined : Number(line)
+}

@@ -1,0 +1,181 @@
+/**
+ * Who is to blame when the database refuses a batch: the first owner in offset order whose prefix is refused.
+ *
+ * Prefixes are tried inside one fenced transaction, each behind a savepoint that is rolled back to. What the database
+ * said about a refusal is a hint where to look: COPY names a line. It is not more than that, because tables are written
+ * one after the other, a CHECK is looked at before the unique index of the rows above it, and foreign keys after all rows.
+ */
+import pg from 'pg'
+import { UnavailableError } from '../core/errors.ts'
+import { type CommitRequest, RowsRefused } from '../core/store.ts'
+import type { Link } from './connections.ts'
+import { CopyBuffer } from './copyBuffer.ts'
+import { isClash, reactionTo, sqlstateOf } from './sqlstate.ts'
+import { type TableBuffer, WriteRefused } from './tableBuffer.ts'
+import { inTransactionWrite } from './writeSet.ts'
+
+/** An owner with rows in the batch, by its place in offset order. */
+interface Stop {
+  readonly owner: number
+  readonly position: number
+}
+
+/** A refusal that was seen. */
+interface Refusal {
+  readonly error: Error
+  readonly sqlstate: string
+  readonly table: string
+  /** Index of the stop that the database named. */
+  readonly hint: number | undefined
+}
+
+/** Whether rows were refused for what they hold; any other error is none of their fault. */
+export function isRefusal(error: unknown): boolean {
+  const state = sqlstateOf(causeOf(error))
+  return state !== undefined && reactionTo(state) === 'collect'
+}
+
+/** The database's own error behind a failed write. */
+export function causeOf(error: unknown): unknown {
+  return error instanceof WriteRefused ? error.cause : error
+}
+
+/**
+ * Finds the guilty owner. The caller has a fenced transaction open, and rolls it back afterwards.
+ *
+ * @param first what the batch as a whole was refused with
+ * @throws UnavailableError when the batch is not refused any more, and the database's errors that blame nobody
+ */
+export async function inTransactionFindGuilty(
+  link: Link,
+  request: CommitRequest,
+  buffers: readonly TableBuffer[],
+  first: unknown,
+): Promise<RowsRefused> {
+  const stops = stopsOf(request, buffers)
+  let refusal = toRefusal(first, stops)
+  const named = exactlyNamed(buffers, refusal)
+  if (named !== undefined) return blame(stops, named, refusal)
+
+  // Prefixes up to `accepted` stops go through, that of `refused` stops does not. The first refusal was seen in
+  // another transaction, so it is seen again before anybody is blamed for it.
+  let accepted = 0
+  let refused = stops.length
+  let seen = false
+  while (refused - accepted > 1 || !seen) {
+    const probe = nextProbe(accepted, refused, seen, refusal.hint)
+    const answer = await inTransactionTry(link, request, buffers, stops, probe)
+    if (answer !== undefined) {
+      refusal = answer
+      refused = probe
+      seen = true
+      const line = lineIsLast(buffers, refusal)
+      if (line !== undefined && line >= accepted) refused = Math.min(refused, line + 1)
+    } else if (probe === refused) {
+      throw noLongerRefused(refusal)
+    } else accepted = probe
+  }
+  return blame(stops, refused - 1, refusal)
+}
+
+function stopsOf(request: CommitRequest, buffers: readonly TableBuffer[]): readonly Stop[] {
+  const positions = new Map<number, number>()
+  for (const buffer of buffers) {
+    buffer.eachOwner((owner) => {
+      if (positions.has(owner)) return
+      const position = request.position(owner)
+      if (position !== undefined) positions.set(owner, position)
+    })
+  }
+  return Array.from(positions, ([owner, position]) => ({ owner, position })).sort((a, b) => a.position - b.position)
+}
+
+// The hint first: whether everything before it goes through, then whether it itself does not. Else the middle.
+function nextProbe(accepted: number, refused: number, seen: boolean, hint: number | undefined): number {
+  if (hint !== undefined && hint < refused) {
+    if (hint > accepted) return hint
+    if (hint === accepted && hint + 1 < refused) return hint + 1
+  }
+  return refused - accepted === 1 && !seen ? refused : Math.ceil((accepted + refused) / 2)
+}
+
+/** Whether a prefix is refused; undefined when it goes through. Leaves the transaction as it was. */
+async function inTransactionTry(
+  link: Link,
+  request: CommitRequest,
+  buffers: readonly TableBuffer[],
+  stops: readonly Stop[],
+  count: number,
+): Promise<Refusal | undefined> {
+  const last = stops[count - 1]?.position ?? Number.NEGATIVE_INFINITY
+  const selection = {
+    asAppended: false,
+    position(owner: number): number | undefined {
+      const position = request.position(owner)
+      return position !== undefined && position <= last ? position : undefined
+    },
+  }
+  await link.query('savepoint probe')
+  try {
+    await inTransactionWrite(link, buffers, selection)
+    // What is put off until COMMIT is asked for now. Only behind the rows: constraints in a circle hold at the end alone.
+    await link.query('set constraints all immediate')
+    await link.query('rollback to savepoint probe')
+    return undefined
+  } catch (error) {
+    const learnt = error instanceof WriteRefused && error.again
+    if (!learnt && !isRefusal(error)) throw causeOf(error)
+    await link.query('rollback to savepoint probe')
+    return learnt ? inTransactionTry(link, request, buffers, stops, count) : toRefusal(error, stops)
+  }
+}
+
+function toRefusal(thrown: unknown, stops: readonly Stop[]): Refusal {
+  const cause = causeOf(thrown)
+  const error = cause instanceof Error ? cause : new Error(String(cause))
+  const tableSaid = cause instanceof pg.DatabaseError ? cause.table : undefined
+  const owner = thrown instanceof WriteRefused ? thrown.owner : undefined
+  const hint = owner === undefined ? -1 : stops.findIndex((stop) => stop.owner === owner)
+  return {
+    error,
+    sqlstate: sqlstateOf(cause) ?? '',
+    table: thrown instanceof WriteRefused ? thrown.bound.name : (tableSaid ?? ''),
+    hint: hint === -1 ? undefined : hint,
+  }
+}
+
+/** Of a batch that is one COPY, a named line is refused for sure: what comes behind it was not even looked at. */
+function lineIsLast(buffers: readonly TableBuffer[], { hint }: Refusal): number | undefined {
+  const [only, ...others] = buffers
+  return others.length === 0 && only instanceof CopyBuffer && only.isOneCopy ? hint : undefined
+}
+
+/**
+ * The guilty stop where the database's word is enough: one COPY into a table where nothing else is looked at
+ * after the line that it named. Errors of content are found line by line; a unique index only where it was
+ * the one that refused, since lines above may not have reached it yet.
+ */
+function exactlyNamed(buffers: readonly TableBuffer[], refusal: Refusal): number | undefined {
+  const line = lineIsLast(buffers, refusal)
+  const table = buffers[0]?.bound.table
+  if (line === undefined || table === undefined || table.hasTriggers) return undefined
+  if (table.references.length > 0 || table.uniques.some(({ deferrable }) => deferrable)) return undefined
+  const exclusions = table.constraints.filter(({ kind }) => kind === 'exclusion')
+  if (exclusions.some(({ deferrable }) => deferrable)) return undefined
+  const hasIndexes = table.uniques.length > 0 || exclusions.length > 0
+  return !hasIndexes || isClash(refusal.sqlstate) ? line : undefined
+}
+
+function blame(stops: readonly Stop[], index: number, { error, sqlstate, table }: Refusal): RowsRefused {
+  const owner = stops[index]?.owner ?? 0
+  return new RowsRefused({ owner, table, sqlstate, clash: isClash(sqlstate), cause: error })
+}
+
+function noLongerRefused({ error, sqlstate, table }: Refusal): UnavailableError {
+  return new UnavailableError('MR-PG-CHANGED', {
+    what: `rows for table "${table}" were refused (${sqlstate}), and accepted when they were looked into`,
+    why: `Another transaction has changed what they clashed with: ${error.message}`,
+    fix: 'Nothing of the batch was committed; it is tried again.',
+    cause: error,
+  })
+}

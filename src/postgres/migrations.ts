@@ -1,0 +1,140 @@
+/** millrace's own tables and functions, in the schema `millrace`. A migration that was released is never changed. */
+
+/** One step of the schema. */
+export interface SchemaStep {
+  /** How it is recorded: a number for the order, then a name. */
+  readonly name: string
+  readonly sql: string
+}
+
+// SQLSTATE MR001 is `fenceLostState`: a migration stays what it was when it was released, so it is spelled out.
+const first = `
+create table millrace.progress (
+  app text not null,
+  stream text not null,
+  source text not null,
+  partition integer not null,
+  next_offset bigint not null,
+  version bigint not null,
+  owner uuid not null,
+  fingerprint text,
+  updated_at timestamptz not null default clock_timestamp(),
+  primary key (app, stream, source, partition)
+) with (fillfactor = 50);
+
+comment on table millrace.progress is
+  'How far each input of each task has come. It commits in one transaction with the rows; version goes up by one in every one of them.';
+
+create table millrace.errors (
+  id bigint generated always as identity primary key,
+  app text not null,
+  stream text not null,
+  step text not null,
+  topic text not null,
+  partition integer not null,
+  record_offset bigint not null,
+  record_timestamp timestamptz,
+  key bytea,
+  value bytea,
+  header_keys text[] not null,
+  header_values bytea[] not null,
+  error_name text not null,
+  error_message text not null,
+  error_code text,
+  error_stack text,
+  attempts integer not null,
+  collected_at timestamptz not null default clock_timestamp()
+);
+
+comment on table millrace.errors is
+  'The error collector: items that failed, with the bytes they came in and the reason.';
+
+create table millrace.audit (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default clock_timestamp(),
+  who text not null default current_user,
+  app text not null,
+  action text not null,
+  stream text not null,
+  source text not null,
+  partition integer not null,
+  from_offset bigint not null,
+  to_offset bigint
+);
+
+comment on table millrace.audit is 'Changes of progress that were made by hand.';
+
+create function millrace.claim(
+  the_app text, the_stream text, the_partition integer, the_owner uuid,
+  sources text[], next_offsets bigint[], fingerprints text[]
+) returns table (source text, next_offset bigint, fingerprint text, version bigint)
+language plpgsql as $claim$
+#variable_conflict use_column
+declare
+  next_version bigint;
+begin
+  insert into millrace.progress (app, stream, source, partition, next_offset, fingerprint, version, owner)
+    select the_app, the_stream, s.source, the_partition, s.next_offset, s.fingerprint, 0, the_owner
+    from unnest(sources, next_offsets, fingerprints) as s (source, next_offset, fingerprint)
+    order by s.source
+    on conflict do nothing;
+  perform 1 from millrace.progress p
+    where p.app = the_app and p.stream = the_stream and p.partition = the_partition
+    order by p.source for update;
+  select max(p.version) + 1 into next_version from millrace.progress p
+    where p.app = the_app and p.stream = the_stream and p.partition = the_partition;
+  return query
+    update millrace.progress p set owner = the_owner, version = next_version, updated_at = clock_timestamp()
+    where p.app = the_app and p.stream = the_stream and p.partition = the_partition
+    returning p.source, p.next_offset, p.fingerprint, p.version;
+end
+$claim$;
+
+create function millrace.fence(
+  the_app text, the_stream text, the_partition integer, the_owner uuid, the_version bigint,
+  sources text[], next_offsets bigint[], fingerprints text[]
+) returns void
+language plpgsql as $fence$
+declare
+  present text[];
+  strangers bigint;
+begin
+  select array_agg(p.source), count(*) filter (where p.owner <> the_owner or p.version <> the_version)
+    into present, strangers
+    from (
+      select q.source, q.owner, q.version from millrace.progress q
+      where q.app = the_app and q.stream = the_stream and q.partition = the_partition
+      order by q.source for update
+    ) p;
+  -- It raises, where an update that matches no row would be no error and let a COMMIT sent behind it go through.
+  if present is null or strangers > 0 or not sources <@ present then
+    raise exception 'progress of app %, stream %, partition % is not at version % of owner %',
+      the_app, the_stream, the_partition, the_version, the_owner using errcode = 'MR001';
+  end if;
+  update millrace.progress p set
+      version = the_version + 1,
+      updated_at = clock_timestamp(),
+      next_offset = coalesce(moved.next_offset, p.next_offset),
+      fingerprint = case when moved.source is null then p.fingerprint else moved.fingerprint end
+    from unnest(present) as o (source)
+    left join unnest(sources, next_offsets, fingerprints) as moved (source, next_offset, fingerprint) using (source)
+    where p.app = the_app and p.stream = the_stream and p.partition = the_partition and p.source = o.source;
+end
+$fence$;
+`
+
+export const schemaSteps: readonly SchemaStep[] = [{ name: '0001_progress_errors_audit', sql: first }]
+
+/** The table in which node-pg-migrate notes what was done, as it makes it. */
+const bookkeeping = `create schema if not exists millrace;
+create table if not exists millrace.migrations (id serial primary key, name varchar(255) not null, run_on timestamp not null);
+`
+
+/** The whole schema as SQL, for teams that apply changes with a tool of their own. Applied once, millrace finds nothing left to do. */
+export function schemaSql(): string {
+  const steps = schemaSteps.map(
+    ({ name, sql }) =>
+      `-- ${name}${sql}insert into millrace.migrations (name, run_on) values ('${name}', now());\n`,
+  )
+  return `begin;\n${bookkeeping}${steps.join('\n')}commit;\n`
+}

@@ -1,0 +1,96 @@
+import { InternalError } from '../core/errors.ts'
+import type { RowBuffer, Sink } from '../core/sink.ts'
+import type { Claim, CommitRequest, SourceProgress, Store, TaskId } from '../core/store.ts'
+import { commitBatch } from './commit.ts'
+import { Connections, type Link } from './connections.ts'
+import { CopyBuffer } from './copyBuffer.ts'
+import { migrate } from './migrate.ts'
+import { checkSurroundings } from './preconditions.ts'
+import { claimTask, readProgress } from './progress.ts'
+import { type PostgresSettings, postgresTarget } from './settings.ts'
+import { type BoundSink, bindSink, unknownColumns } from './sinkChecks.ts'
+import type { TableBuffer } from './tableBuffer.ts'
+import { UpsertBuffer } from './upsertBuffer.ts'
+
+/**
+ * A store in Postgres. Connects when it is opened; close it.
+ *
+ * @throws SettingsError when a setting is out of range
+ */
+export function createPostgresStore(settings: PostgresSettings): Store {
+  return new PostgresStore(new Connections(postgresTarget(settings)))
+}
+
+class PostgresStore implements Store {
+  readonly #connections: Connections
+  readonly #bound = new Map<Sink<never>, BoundSink>()
+
+  constructor(connections: Connections) {
+    this.#connections = connections
+  }
+
+  async open(sinks: readonly Sink<never>[]): Promise<void> {
+    const { target } = this.#connections
+    await this.#connections.use('opening the store', async (link) => {
+      await checkSurroundings(link, target)
+      await migrate(link, target)
+      for (const sink of sinks) this.#bound.set(sink, await bindSink(link, sink))
+    })
+  }
+
+  createBuffers(sinks: readonly Sink<never>[]): RowBuffer[] {
+    return sinks.map((sink) => {
+      const bound = this.#boundOf(sink)
+      return sink.key.length === 0 ? new CopyBuffer(bound) : new UpsertBuffer(bound)
+    })
+  }
+
+  async readProgress(app: string): ReturnType<Store['readProgress']> {
+    return this.#connections.use('reading progress', (link) => readProgress(link, app))
+  }
+
+  async holdRows(sinks: readonly Sink<never>[]): Promise<readonly string[]> {
+    return this.#connections.use('looking for rows', async (link) => {
+      const holding: string[] = []
+      for (const sink of sinks) {
+        const { rows } = await link.query<{ some: boolean }>(
+          `select exists (select from ${this.#boundOf(sink).table.quoted}) as some`,
+        )
+        if (rows[0]?.some === true) holding.push(sink.name)
+      }
+      return holding
+    })
+  }
+
+  async claim(task: TaskId, starts: readonly SourceProgress[]): Promise<Claim> {
+    const doing = `claiming partition ${task.partition} of stream "${task.stream}"`
+    return this.#connections.use(doing, (link) => claimTask(link, task, starts))
+  }
+
+  async commit(request: CommitRequest): Promise<void> {
+    return commitBatch(this.#connections, (link, buffers) => this.#readCatalogAgain(link, buffers), request)
+  }
+
+  async close(): Promise<void> {
+    await this.#connections.close()
+  }
+
+  // Lines that were made for a column which is gone cannot be written any other way; the error then names it.
+  async #readCatalogAgain(link: Link, buffers: readonly TableBuffer[]): Promise<void> {
+    for (const { bound, columnNames } of buffers) {
+      const now = await bindSink(link, bound.sink)
+      this.#bound.set(bound.sink, now)
+      const gone = columnNames.filter((name) => !now.table.columns.has(name))
+      if (gone.length > 0) throw unknownColumns(now, gone, columnNames)
+    }
+  }
+
+  #boundOf(sink: Sink<never>): BoundSink {
+    const bound = this.#bound.get(sink)
+    if (bound !== undefined) return bound
+    throw new InternalError('MR-INTERNAL-SINK', {
+      what: `table "${sink.name}" is written, but the store was not opened for it`,
+      fix: 'This is a defect in millrace: please report it.',
+    })
+  }
+}

@@ -1,0 +1,224 @@
+import type { Sink } from '../core/sink.ts'
+import type { ColumnType } from './columnType.ts'
+import type { Link } from './connections.ts'
+import { nullMisfit } from './encoder.ts'
+import { type Cell, mergeRule } from './merge.ts'
+import { type AnyRow, isOfLayout, type Layout, RowLayouts, type WrittenColumn } from './rowLayout.ts'
+import type { BoundSink } from './sinkChecks.ts'
+import { sqlstateOf } from './sqlstate.ts'
+import { Owners, type Selection, selectRows, type TableBuffer, WriteRefused } from './tableBuffer.ts'
+import { chunked, inWaves, type MergedColumn, mergedCells, type Statement } from './upsertRows.ts'
+import { cellArray, ruleOf, sameKeyQuery, type UpsertMode, upsertMode, upsertStatement } from './upsertPlan.ts'
+
+const bytesPerCell = 16
+/** ON CONFLICT met the same row twice in one statement: keys that we told apart are equal to Postgres. */
+const sameRowTwice = '21000'
+
+/** A set of columns that rows write. */
+interface Shape {
+  readonly index: number
+  readonly columns: readonly WrittenColumn[]
+  readonly cells: readonly Column[]
+  readonly statement: string
+}
+
+/** All cells of one column, one for each row of the buffer. */
+interface Column extends MergedColumn {
+  readonly written: WrittenColumn
+  readonly cells: Cell[]
+  readonly isKey: boolean
+}
+
+/** Rows of a sink with a key. They are kept as converted values by column, merged per key and sent as arrays. */
+export class UpsertBuffer {
+  readonly bound: BoundSink
+  readonly #mode: UpsertMode
+  readonly #layouts: RowLayouts<Shape>
+  readonly #columns = new Map<string, Column>()
+  readonly #shapes: Shape[] = []
+  readonly #owners = new Owners()
+  #shapeOf: number[] = []
+  /** Bytes up to and with each row. */
+  #sizes: number[] = []
+  #layout: Layout<Shape> | undefined
+  /** Whether some value beside the key may still be refused for itself. */
+  #unsure = false
+  /** Whether Postgres has been seen to take two of our keys for one. */
+  #asksForKeys = false
+
+  constructor(bound: BoundSink) {
+    this.bound = bound
+    this.#mode = upsertMode(bound)
+    this.#layouts = new RowLayouts(bound, (columns) => this.#shapeFor(columns))
+  }
+
+  get sink(): Sink<never> {
+    return this.bound.sink
+  }
+
+  get length(): number {
+    return this.#owners.length
+  }
+
+  get byteSize(): number {
+    return this.#sizes.at(-1) ?? 0
+  }
+
+  get columnNames(): readonly string[] {
+    return [...this.#columns.keys()]
+  }
+
+  append(row: object, owner: number): void {
+    // Whatever type the user's row had, its properties are looked at one by one.
+    const given = row as AnyRow
+    if (this.#layout === undefined || !isOfLayout(given, this.#layout)) this.#layout = this.#layouts.layoutOf(given)
+    const shape = this.#layout.target
+    const index = this.length
+    let bytes = 0
+    try {
+      for (const column of shape.cells) {
+        const cell = this.#toCell(column, given[column.written.info.name])
+        column.cells.push(cell)
+        bytes += bytesPerCell + (typeof cell === 'string' ? cell.length : 0)
+      }
+    } catch (error) {
+      for (const { cells } of shape.cells) cells.length = index
+      throw error
+    }
+    if (shape.cells.length < this.#columns.size) {
+      for (const { cells } of this.#columns.values()) if (cells.length === index) cells.push(undefined)
+    }
+    this.#shapeOf.push(shape.index)
+    this.#sizes.push(this.byteSize + bytes)
+    this.#owners.push(owner)
+  }
+
+  truncate(length: number): void {
+    if (length >= this.length) return
+    for (const { cells } of this.#columns.values()) cells.length = length
+    this.#shapeOf.length = length
+    this.#sizes.length = length
+    this.#owners.length = length
+    if (length === 0) this.#unsure = false
+  }
+
+  eachOwner(callback: (owner: number) => void): void {
+    for (let row = 0; row < this.length; row += 1) callback(this.#owners.values[row] ?? 0)
+  }
+
+  async inTransactionFlush(link: Link, selection: Selection): Promise<void> {
+    const rows = selection.asAppended
+      ? Int32Array.from({ length: this.length }, (_, index) => index)
+      : selectRows(this.#owners.values, this.length, selection)
+    if (rows.length === 0) return
+    try {
+      const keys = await this.#keysOf(link, rows)
+      for (const { text, cells } of this.#statements(rows, keys)) await link.query(text, cells.map(cellArray))
+    } catch (error) {
+      const again = sqlstateOf(error) === sameRowTwice && !this.#asksForKeys
+      if (again) this.#asksForKeys = true
+      throw new WriteRefused(this.bound, error, { again })
+    }
+  }
+
+  #toCell({ written, isKey }: Column, value: unknown): Cell {
+    if (value === null) {
+      if (written.refusesNull) throw nullMisfit(written.place, 'null')
+      return null
+    }
+    const text = written.encoder.text(value)
+    if (!isKey && !this.#unsure && !written.encoder.sure(value)) this.#unsure = true
+    return typeof value === 'number' && isNumeric(written.info.type) ? value + 0 : text
+  }
+
+  #shapeFor(columns: readonly WrittenColumn[]): Shape {
+    const cells = columns.map((written) => this.#columnFor(written))
+    const same = this.#shapes.find((shape) => shape.cells.length === cells.length && cells.every((column) => shape.cells.includes(column)))
+    if (same !== undefined) return same
+    const shape = { index: this.#shapes.length, columns, cells, statement: upsertStatement(this.bound, columns) }
+    this.#shapes.push(shape)
+    return shape
+  }
+
+  #columnFor(written: WrittenColumn): Column {
+    const { name, type } = written.info
+    const known = this.#columns.get(name)
+    if (known !== undefined) return known
+    const rule = ruleOf(this.bound, name)
+    const cells: Cell[] = new Array<Cell>(this.length).fill(undefined)
+    const column = { written, cells, merge: mergeRule(rule, type.kind), isKey: rule === 'key' }
+    this.#columns.set(name, column)
+    return column
+  }
+
+  /** The key of each row as a text that is the same where the keys are. */
+  async #keysOf(link: Link, rows: Int32Array): Promise<string[]> {
+    const columns = this.#keyColumns()
+    const keys: string[] = []
+    for (const row of rows) keys.push(this.#keyText(columns, row))
+    if (!this.#asksForKeys) return keys
+    const firstRows = new Map<string, number>()
+    keys.forEach((key, index) => {
+      if (!key.startsWith(ownKey) && !firstRows.has(key)) firstRows.set(key, rows[index] ?? 0)
+    })
+    const texts = [...firstRows.keys()]
+    const parameters = columns.map(({ cells }) => cellArray([...firstRows.values()].map((row) => cells[row])))
+    const answer = await link.query<{ first: number }>(sameKeyQuery(this.bound), parameters)
+    const firstEqual = new Map(answer.rows.map(({ first }, index) => [texts[index] ?? '', texts[first - 1] ?? '']))
+    return keys.map((key) => firstEqual.get(key) ?? key)
+  }
+
+  #keyColumns(): Column[] {
+    return this.sink.key.flatMap((name) => this.#columns.get(name) ?? [])
+  }
+
+  // A text holds no NUL, so it parts columns, and marks what is no text. Rows with a null in the key are
+  // never the same row, unless the index says so.
+  #keyText(columns: readonly Column[], row: number): string {
+    let text = ''
+    for (const { cells } of columns) {
+      const cell = cells[row]
+      if ((cell === null || cell === undefined) && !this.#nullsEqual) return `${ownKey}${row}`
+      text += cell === null || cell === undefined ? '\0-' : `\0${cell}`
+    }
+    return text
+  }
+
+  get #nullsEqual(): boolean {
+    const { key } = this.sink
+    return this.bound.table.uniques.some(
+      ({ columns, arbiter, nullsEqual }) =>
+        nullsEqual && arbiter && columns?.length === key.length && key.every((name) => columns.includes(name)),
+    )
+  }
+
+  #statements(rows: Int32Array, keys: readonly string[]): Iterable<Statement> {
+    const [first] = rows
+    const shape = this.#shapes[this.#shapeOf[first ?? 0] ?? 0]
+    const oneShape = this.#shapes.length === 1 || rows.every((row) => this.#shapeOf[row] === shape?.index)
+    if (shape !== undefined && oneShape && this.#mode === 'merge' && !this.#unsure) {
+      const merged = mergedCells(shape.cells, rows, keys)
+      if (merged !== undefined) return chunked(shape.statement, merged)
+    }
+    return this.#waveStatements(rows, keys)
+  }
+
+  *#waveStatements(rows: Int32Array, keys: readonly string[]): Iterable<Statement> {
+    const shapes = Array.from(rows, (row) => this.#shapeOf[row] ?? 0)
+    for (const wave of inWaves(keys, shapes, this.#mode === 'inOrder')) {
+      for (const shape of this.#shapes) {
+        const members = wave.filter((index) => shapes[index] === shape.index)
+        if (members.length === 0) continue
+        const cells = shape.cells.map((column) => members.map((index) => column.cells[rows[index] ?? 0]))
+        yield* chunked(shape.statement, cells)
+      }
+    }
+  }
+}
+
+/** Starts the key of a row that is equal to no other. */
+const ownKey = '\0\0'
+
+function isNumeric({ kind }: ColumnType): boolean {
+  return kind === 'int2' || kind === 'int4' || kind === 'int8' || kind === 'float4' || kind === 'float8'
+}
