@@ -1,0 +1,19 @@
+/** The measured process of the baseline. */
+import { createMeter, readTask } from '../child.ts'
+import { type ConsumeOptions, consume } from './consumer.ts'
+import { createSavepointLane } from './savepoints.ts'
+import { createW1IgnoreLane, createW1Lane } from './w1.ts'
+import { createW3Lane } from './w3.ts'
+
+const lanes: Readonly<Record<string, ConsumeOptions>> = {
+  W1: { createLane: createW1Lane },
+  'W1-ignore': { createLane: createW1IgnoreLane },
+  W3: { createLane: createW3Lane },
+  savepoints: { createLane: createSavepointLane, pipeline: true },
+  latency: { createLane: createW1Lane },
+}
+
+const task = readTask()
+const options = lanes[task.workload]
+if (options === undefined) throw new Error(`the baseline has no workload "${task.workload}"`)
+await consume(task, createMeter(), options)

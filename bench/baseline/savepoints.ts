@@ -1,0 +1,40 @@
+/**
+ * W1-ignore with what a database offers for undoing one item: a SAVEPOINT for each.
+ *
+ * One round trip an item, which is the least: whether the row was accepted must be known before the savepoint is released,
+ * and the release travels with the next item's statements. The insert is prepared.
+ */
+import type pg from 'pg'
+import { type BenchEvent, isIgnored } from '../events.ts'
+import type { Lane } from './consumer.ts'
+
+const insert = {
+  name: 'insert',
+  text: 'insert into bench_events (id, account, kind, cents, country, at) values ($1, $2, $3, $4, $5, $6)',
+}
+
+export function createSavepointLane(): Lane {
+  return {
+    counted: 0,
+    take(messages) {
+      const events: BenchEvent[] = []
+      for (const { value } of messages) {
+        if (value === null) continue
+        const event = JSON.parse(value.toString()) as BenchEvent
+        if (event.kind !== 'ping') events.push(event)
+      }
+      return events.length === 0 ? undefined : (client) => insertEach(client, events)
+    },
+  }
+}
+
+async function insertEach(client: pg.Client, events: readonly BenchEvent[]): Promise<void> {
+  let answered: Promise<unknown> = Promise.resolve()
+  for (const { id, account, kind, amount, country, at } of events) {
+    const marked = client.query('savepoint item')
+    const inserted = client.query({ ...insert, values: [id, account, kind, Math.round(amount * 100), country, at] })
+    await Promise.all([answered, marked, inserted])
+    answered = client.query(isIgnored(id) ? 'rollback to savepoint item; release savepoint item' : 'release savepoint item')
+  }
+  await answered
+}

@@ -1,0 +1,87 @@
+/**
+ * What a measured process and the benchmark say to each other. Each run is a fresh process, so that memory and compiled
+ * code are its own; it gets a task as an argument and answers with one line of JSON.
+ *
+ * Both sides are measured by the same rule: from the moment at which the workload's own code sees its first record to the
+ * moment at which it knows that the last one is committed. Starting, joining the group and stopping do not count.
+ */
+
+/** What a measured process is to do. */
+export interface ChildTask {
+  readonly workload: string
+  readonly brokers: readonly string[]
+  readonly url: string
+  readonly topic: string
+  /** The consumer group, new for each run. */
+  readonly group: string
+  readonly partitions: number
+  /** Records to read before the process ends. */
+  readonly records: number
+}
+
+/** What a measured process found. */
+export interface ChildReport {
+  readonly records: number
+  readonly seconds: number
+  /** Processor time of the process in that time, all threads. */
+  readonly cpuSeconds: number
+  /** Records that were counted by W3's code; 0 where rows are what counts. */
+  readonly counted: number
+  /** Peak resident memory of the process, in MB of 10^6 bytes. */
+  readonly rssMb: number
+  /** Peak resident memory in the first, second and last third of the measured time, in MB. */
+  readonly rssThirdsMb: readonly [number, number, number]
+}
+
+/** Measures one run. */
+export interface Meter {
+  /** To be called when a record is seen; the first call starts the clock. */
+  seen(): void
+  /** To be called when the last record is committed: stops the clock and prints the report. */
+  finished(result: { records: number; counted: number }): void
+}
+
+export function readTask(): ChildTask {
+  const [, , text] = process.argv
+  if (text === undefined) throw new Error('this file is started by bench/main.ts, which gives it a task')
+  return JSON.parse(text) as ChildTask
+}
+
+const rssEveryMs = 50
+const bytesPerMb = 1e6
+
+export function createMeter(): Meter {
+  let startedAt = 0
+  let cpuAtStart = process.cpuUsage()
+  const samples: number[] = []
+  const sampler = setInterval(() => {
+    if (startedAt > 0) samples.push(process.memoryUsage.rss() / bytesPerMb)
+  }, rssEveryMs)
+  return {
+    seen() {
+      if (startedAt > 0) return
+      startedAt = performance.now()
+      cpuAtStart = process.cpuUsage()
+    },
+    finished({ records, counted }) {
+      const seconds = (performance.now() - startedAt) / 1_000
+      const { user, system } = process.cpuUsage(cpuAtStart)
+      clearInterval(sampler)
+      // maxRSS is in kilobytes of 1,024 bytes.
+      const rssMb = (process.resourceUsage().maxRSS * 1_024) / bytesPerMb
+      const cpuSeconds = (user + system) / 1e6
+      const rssThirdsMb = peaksOfThirds(samples)
+      const report: ChildReport = { records, seconds, cpuSeconds, counted, rssMb, rssThirdsMb }
+      process.stdout.write(`${JSON.stringify(report)}\n`)
+    },
+  }
+}
+
+/** The greatest sample of the first, second and last third; 0 where a third has none. */
+export function peaksOfThirds(samples: readonly number[]): [number, number, number] {
+  const peak = (third: number) => {
+    const part = samples.slice((third * samples.length) / 3, ((third + 1) * samples.length) / 3)
+    return Math.max(0, ...part)
+  }
+  return [peak(0), peak(1), peak(2)]
+}

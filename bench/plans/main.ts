@@ -1,0 +1,19 @@
+/** The measured process of millrace. */
+import { start } from 'millrace'
+import { createMeter, readTask } from '../child.ts'
+import { plans } from './events.ts'
+
+const task = readTask()
+const meter = createMeter()
+const makePlan = plans[task.workload]
+if (makePlan === undefined) throw new Error(`there is no plan for the workload "${task.workload}"`)
+const observed = { seen: () => meter.seen(), counted: 0 }
+const plan = makePlan(task.topic, observed)
+const app = await start([plan], {
+  group: task.group,
+  kafka: { brokers: [...task.brokers] },
+  postgres: { url: task.url },
+})
+await app.caughtUp()
+meter.finished({ records: task.records, counted: observed.counted })
+await app.stop()

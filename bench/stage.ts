@@ -1,0 +1,117 @@
+/** What the runs of one benchmark share: services, topics that are filled once, tables that are emptied before each run. */
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import type { ChildReport, ChildTask } from './child.ts'
+import { type Expected, expectedRows } from './events.ts'
+import { createTopic, fill, partitions } from './fill.ts'
+
+export type Side = 'millrace' | 'baseline'
+
+/** Where the benchmark runs. */
+export interface Services {
+  readonly brokers: readonly string[]
+  readonly url: string
+}
+
+/** How one process is to be run. */
+export interface Run {
+  readonly side: Side
+  readonly workload: string
+  readonly topic: string
+  readonly records: number
+}
+
+export interface Stage extends Services {
+  readonly database: pg.Client
+  /** The topic that holds the events 0 to `records` - 1; made and filled when it is asked for first. */
+  filledTopic(records: number): Promise<string>
+  /** A new, empty topic. */
+  emptyTopic(): Promise<string>
+  /** Empties the tables, starts a process and answers with its report. */
+  run(run: Run): Promise<ChildReport>
+  close(): Promise<void>
+}
+
+const programs: Readonly<Record<Side, string>> = {
+  millrace: fileURLToPath(new URL('./plans/main.ts', import.meta.url)),
+  baseline: fileURLToPath(new URL('./baseline/main.ts', import.meta.url)),
+}
+
+const tables = `
+  create table if not exists bench_events (
+    id bigint not null, account text not null, kind text not null,
+    cents bigint not null, country text not null, at timestamptz not null
+  );
+  create table if not exists baseline_progress (
+    app text, partition integer, next_offset bigint not null, counted bigint not null, primary key (app, partition)
+  )`
+
+export async function createStage(services: Services, say: (text: string) => void): Promise<Stage> {
+  const database = new pg.Client(services.url)
+  await database.connect()
+  await database.query(tables)
+  const runId = Date.now().toString(36)
+  const filled = new Map<number, Promise<string>>()
+  let made = 0
+  const emptyTopic = async () => {
+    const topic = `bench-${runId}-${++made}`
+    await createTopic(services.brokers, topic)
+    return topic
+  }
+  const fillTopic = async (records: number) => {
+    const topic = await emptyTopic()
+    say(`filling ${topic} with ${records.toLocaleString('en-US')} records`)
+    await fill(services.brokers, topic, records)
+    return topic
+  }
+  return {
+    ...services,
+    database,
+    emptyTopic,
+    filledTopic(records) {
+      const topic = filled.get(records) ?? fillTopic(records)
+      filled.set(records, topic)
+      return topic
+    },
+    async run({ side, workload, topic, records }) {
+      await database.query('truncate bench_events')
+      await database.query('checkpoint')
+      const group = `bench-${runId}-${side}-${++made}`
+      const task: ChildTask = { ...services, workload, topic, group, partitions, records }
+      const report = await runProcess(programs[side], task)
+      const rate = Math.round(report.records / report.seconds).toLocaleString('en-US')
+      say(`${workload} ${side}: ${rate}/s, ${report.cpuSeconds.toFixed(1)} s of CPU, ${Math.round(report.rssMb)} MB`)
+      return report
+    },
+    close: () => database.end(),
+  }
+}
+
+async function runProcess(program: string, task: ChildTask): Promise<ChildReport> {
+  const child = spawn(process.execPath, ['--import', 'tsx', program, JSON.stringify(task)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+  })
+  const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
+  const last = output.trimEnd().split('\n').at(-1) ?? ''
+  if (code !== 0 || !last.startsWith('{')) {
+    throw new Error(`${program} ended with code ${code} and no report in its ${task.workload} run`)
+  }
+  return JSON.parse(last) as ChildReport
+}
+
+/** Compares the table with what must be in it: a fast run that lost a row is no run. */
+export async function assertRows(stage: Stage, records: number, ignoring: boolean, who: string): Promise<void> {
+  const { rows } = await stage.database.query<Record<keyof Expected, string>>(
+    'select count(*) as rows, coalesce(sum(id), 0) as ids, coalesce(sum(cents), 0) as cents from bench_events',
+  )
+  const expected = expectedRows(records, ignoring)
+  for (const name of ['rows', 'ids', 'cents'] as const) {
+    const found = Number(rows[0]?.[name])
+    if (found !== expected[name]) throw new Error(`${who}: ${name} is ${found} and should be ${expected[name]}`)
+  }
+}
