@@ -2,8 +2,8 @@
  * The fetch loops: one for each broker that leads partitions somebody reads, alive only while somebody does.
  *
  * A broker answers the requests of a connection one after the other, so a request that waits for new records holds up
- * whoever comes next. Therefore the broker is asked to wait only when the request holds every partition of this member
- * that it leads; nobody can come next then. In all other cases it answers at once and the loop waits here, where a
+ * whoever comes next. Therefore the broker is asked to wait only when the request holds every partition that is read
+ * here and that it leads; nobody can come next then. In all other cases it answers at once and the loop waits here, where a
  * partition whose task has become free can wake it.
  */
 import { type Clock, sleep } from '../core/clock.ts'
@@ -20,6 +20,8 @@ import { offsetGap } from './sourceErrors.ts'
 
 /** How long a loop that must stay wakeable waits before it asks for partitions without news again. */
 const localWaitMs = 25
+/** How long a partition that nobody reads is still expected to be read at any moment. */
+const expectedMs = 1_000
 const noLeader = -1
 
 /** Turns what came for a partition into chunks, most often one; the first begins at `offset`. */
@@ -41,6 +43,8 @@ export interface FetchSlot extends TopicPartition {
 
 interface Slot {
   readonly of: FetchSlot
+  /** Since when nobody reads it. */
+  quietSince: number | undefined
   /** Not asked for before this time, after an error. */
   notBefore: number
   failingSince: number | undefined
@@ -68,7 +72,14 @@ export class Fetcher {
   /** Replaces the partitions; readers of earlier ones end. */
   assign(slots: readonly FetchSlot[]): void {
     for (const { of } of this.#slots) of.reader?.close()
-    this.#slots = slots.map((of) => ({ of, notBefore: 0, failingSince: undefined, failures: 0, busy: false }))
+    this.#slots = slots.map((of) => ({
+      of,
+      quietSince: undefined,
+      notBefore: 0,
+      failingSince: undefined,
+      failures: 0,
+      busy: false,
+    }))
     this.wake()
   }
 
@@ -88,10 +99,12 @@ export class Fetcher {
   /** Runs until nothing led by the node is wanted. Never rejects: what fails belongs to readers. */
   async #run(node: number, loop: Loop): Promise<void> {
     for (;;) {
-      const led = this.#slots.filter((slot) => this.#leaderOf(slot) === node)
+      // One turn of the event loop: who takes what just came, or begins to read, comes into the next request.
+      await new Promise((resolve) => setImmediate(resolve))
+      const now = this.#options.clock.now()
+      const led = this.#slots.filter((slot) => this.#leaderOf(slot) === node && isExpected(slot, now))
       const wanted = led.filter(isWanted)
       if (wanted.length === 0 || this.#options.connections.closed.aborted) break
-      const now = this.#options.clock.now()
       const ready = wanted.filter((slot) => slot.notBefore <= now)
       if (ready.length === 0) {
         await this.#wait(loop, Math.min(...wanted.map((slot) => slot.notBefore)) - now)
@@ -281,6 +294,17 @@ const leaderNotAvailable = 5
 
 function isWanted({ of, busy }: Slot): boolean {
   return of.reader?.wants === true && !busy
+}
+
+/** Whether the partition may be asked for soon: it is read, or was assigned or closed a moment ago. */
+function isExpected(slot: Slot, now: number): boolean {
+  const { reader } = slot.of
+  if (reader !== undefined && !reader.closed) {
+    slot.quietSince = undefined
+    return true
+  }
+  slot.quietSince ??= now
+  return now - slot.quietSince < expectedMs
 }
 
 function placeOf({ of: { topic, partition } }: Slot): TopicPartition {

@@ -45,7 +45,11 @@ export function createSockets(connectTimeoutMs: number): Sockets {
     const socket = openSocket(request)
     open.set(socket, address)
     watch(socket, sighting, request.ssl ? 'secureConnect' : 'connect', connectTimeoutMs)
-    socket.once('close', () => open.delete(socket))
+    socket.once('close', () => {
+      open.delete(socket)
+      // kafkajs disconnects a dead connection at every failure; on a closed socket each unref would leave a listener.
+      socket.unref = () => socket
+    })
     return socket
   }
 
