@@ -1,0 +1,5 @@
+export { type AvroOptions, type AvroSchema, type AvroValue, avro, type ConfluentFraming } from './avro.ts'
+export { bytes } from './bytes.ts'
+export { type JsonOptions, json } from './json.ts'
+export type { StandardIssue, StandardResult, StandardSchema } from './standardSchema.ts'
+export { text } from './text.ts'
