@@ -75,6 +75,9 @@ export interface TaskSettings {
   readonly onBatch?: ((batch: Batch, end: BatchEnd) => void) | undefined
 }
 
+/** How long a batch waits for the next chunk when the log is known to go on: longer than a fetch takes, shorter than anybody notices. */
+const fetchPatienceMs = 20
+
 export type TaskState = 'claiming' | 'waiting' | 'filling' | 'committing' | 'retrying' | 'paused' | 'parked' | 'ended'
 
 export class Task {
@@ -276,13 +279,13 @@ export class Task {
         return deadline === undefined ? 'time' : 'group'
       }
       if (inbox.chunks.length > batch.chunks.length) continue
-      if (deadline === undefined) return 'drained'
-      await this.#waitForChunk(inbox, deadline - now)
+      if (deadline !== undefined) await this.#waitForChunk(inbox, deadline - now)
+      else if (inbox.fetchedTo >= this.#endOffset || !(await this.#waitForChunk(inbox, fetchPatienceMs))) return 'drained'
     }
   }
 
-  /** An open group waits for more records, but no longer than until its deadline. */
-  async #waitForChunk(inbox: Inbox, ms: number): Promise<void> {
+  /** Keeps the batch open for more records: an open group until its deadline, a backlog as long as a fetch may take. */
+  async #waitForChunk(inbox: Inbox, ms: number): Promise<boolean> {
     const taken = this.#batch.chunks.length
     let due = false
     const cancel = this.#info.clock.schedule(ms, () => {
@@ -292,6 +295,7 @@ export class Task {
     await this.#until(() => due || inbox.chunks.length > taken || inbox.failure !== undefined)
     cancel()
     this.#enter('filling')
+    return inbox.chunks.length > taken
   }
 
   async #decodeAhead(inbox: Inbox, stopped: () => boolean): Promise<void> {
