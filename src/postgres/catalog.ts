@@ -38,6 +38,8 @@ export interface UniqueIndex {
 
 export interface TableInfo {
   readonly oid: number
+  /** Without its schema, as errors of Postgres name it. */
+  readonly bareName: string
   /** Qualified and quoted for SQL. */
   readonly quoted: string
   readonly columns: ReadonlyMap<string, TableColumn>
@@ -54,6 +56,7 @@ export interface TableInfo {
 
 interface TableRow extends pg.QueryResultRow {
   oid: number
+  bare_name: string
   quoted: string
   relkind: string
   has_triggers: boolean
@@ -62,7 +65,7 @@ interface TableRow extends pg.QueryResultRow {
 }
 
 const tableQuery = `
-  select c.oid::int8::float8 as oid, format('%I.%I', n.nspname, c.relname) as quoted, c.relkind,
+  select c.oid::int8::float8 as oid, c.relname as bare_name, format('%I.%I', n.nspname, c.relname) as quoted, c.relkind,
     c.relhasrules or exists (
       select from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled <> 'D') as has_triggers,
     has_table_privilege(c.oid, 'insert') as may_insert,
@@ -155,6 +158,7 @@ export async function readTable(link: Link, name: string): Promise<TableInfo | u
   const uniques = await link.query<UniqueRow>(uniqueQuery, [table.oid])
   return {
     oid: table.oid,
+    bareName: table.bare_name,
     quoted: table.quoted,
     columns: new Map(columns.rows.map((row) => [row.name, toColumn(row)])),
     uniques: uniques.rows.map((row) => ({

@@ -53,7 +53,7 @@ export async function inTransactionFindGuilty(
   first: unknown,
 ): Promise<RowsRefused> {
   const stops = stopsOf(request, buffers)
-  let refusal = toRefusal(first, stops)
+  let refusal = toRefusal(first, buffers, stops)
   const named = exactlyNamed(buffers, refusal)
   if (named !== undefined) return blame(stops, named, refusal)
 
@@ -126,20 +126,21 @@ async function inTransactionTry(
     const learnt = error instanceof WriteRefused && error.again
     if (!learnt && !isRefusal(error)) throw causeOf(error)
     await link.query('rollback to savepoint probe')
-    return learnt ? inTransactionTry(link, request, buffers, stops, count) : toRefusal(error, stops)
+    return learnt ? inTransactionTry(link, request, buffers, stops, count) : toRefusal(error, buffers, stops)
   }
 }
 
-function toRefusal(thrown: unknown, stops: readonly Stop[]): Refusal {
+function toRefusal(thrown: unknown, buffers: readonly TableBuffer[], stops: readonly Stop[]): Refusal {
   const cause = causeOf(thrown)
   const error = cause instanceof Error ? cause : new Error(String(cause))
   const tableSaid = cause instanceof pg.DatabaseError ? cause.table : undefined
+  const bound = thrown instanceof WriteRefused ? thrown.bound : buffers.find((buffer) => buffer.bound.table.bareName === tableSaid)?.bound
   const owner = thrown instanceof WriteRefused ? thrown.owner : undefined
   const hint = owner === undefined ? -1 : stops.findIndex((stop) => stop.owner === owner)
   return {
     error,
     sqlstate: sqlstateOf(cause) ?? '',
-    table: thrown instanceof WriteRefused ? thrown.bound.name : (tableSaid ?? ''),
+    table: bound?.name ?? tableSaid ?? '',
     hint: hint === -1 ? undefined : hint,
   }
 }
