@@ -1,6 +1,6 @@
 /**
- * Decodes the same batches of 10,000 JSON records with kafkajs's decoder and with ours, in turns in one process, and prints
- * a JSON line for each way: nanoseconds a record and their ratio.
+ * Decodes the same batches of 10,000 JSON records with kafkajs's decoder and with ours, in turns in one process, and
+ * prints a JSON line for each way: nanoseconds a record and their ratio.
  *
  *     node --import tsx bench/decode.ts
  */
@@ -26,8 +26,12 @@ interface KafkajsMessage {
 
 const require = createRequire(import.meta.url)
 const Decoder = require('kafkajs/src/protocol/decoder') as new (bytes: Buffer) => object
-const decodeMessages = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages') as (decoder: object) => Promise<KafkajsMessage[]>
-const { RecordBatch } = require('kafkajs/src/protocol/recordBatch/v0') as { RecordBatch(batch: object): Promise<Encoder> }
+const decodeMessages = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages') as (
+  decoder: object,
+) => Promise<KafkajsMessage[]>
+const { RecordBatch } = require('kafkajs/src/protocol/recordBatch/v0') as {
+  RecordBatch(batch: object): Promise<Encoder>
+}
 const encodeRecord = require('kafkajs/src/protocol/recordBatch/record/v0') as (record: object) => Encoder
 
 /** One way to read the batch: what each record costs it, and a sum that shows that it read them all. */
@@ -38,12 +42,30 @@ interface Way {
 
 async function makeBatch(): Promise<Buffer> {
   const records = Array.from({ length: RECORDS }, (_, i) => {
-    const flight = { id: i, origin: 'LAS', destination: 'SFO', delay: i % 60, distance: 414, date: '2001-01-01T00:01:00Z' }
+    const flight = {
+      id: i,
+      origin: 'LAS',
+      destination: 'SFO',
+      delay: i % 60,
+      distance: 414,
+      date: '2001-01-01T00:01:00Z',
+    }
     const value = JSON.stringify({ ...flight, note: '' })
     const note = 'on time, at gate '.repeat(10).slice(0, VALUE_BYTES - value.length)
-    return encodeRecord({ offsetDelta: i, timestampDelta: i * 3, key: Buffer.from('LAS'), value: Buffer.from(JSON.stringify({ ...flight, note })) })
+    return encodeRecord({
+      offsetDelta: i,
+      timestampDelta: i * 3,
+      key: Buffer.from('LAS'),
+      value: Buffer.from(JSON.stringify({ ...flight, note })),
+    })
   })
-  const batch = await RecordBatch({ firstOffset: 0, firstTimestamp: 1e12, maxTimestamp: 1e12, lastOffsetDelta: RECORDS - 1, records })
+  const batch = await RecordBatch({
+    firstOffset: 0,
+    firstTimestamp: 1e12,
+    maxTimestamp: 1e12,
+    lastOffsetDelta: RECORDS - 1,
+    records,
+  })
   return batch.buffer
 }
 
@@ -66,13 +88,23 @@ async function readByKafkajs(records: Buffer, read: (message: KafkajsMessage) =>
 }
 
 const kafkajs: Way = { name: 'kafkajs', run: (records) => readByKafkajs(records, ({ value }) => value?.length ?? 0) }
-const kafkajsParsing: Way = { name: 'kafkajs', run: (records) => readByKafkajs(records, ({ value }) => parsed(String(value))) }
+const kafkajsParsing: Way = {
+  name: 'kafkajs',
+  run: (records) => readByKafkajs(records, ({ value }) => parsed(String(value))),
+}
 
 interface Utf8Sliceable {
   utf8Slice(start: number, end: number): string
 }
 
-const fetchOf = (records: Buffer) => ({ topic: 't', partition: 0, fetchedOffset: 0, endOffset: RECORDS, aborted: [], records })
+const fetchOf = (records: Buffer) => ({
+  topic: 't',
+  partition: 0,
+  fetchedOffset: 0,
+  endOffset: RECORDS,
+  aborted: [],
+  records,
+})
 
 const millrace: Way = {
   name: 'millrace',
@@ -110,7 +142,9 @@ async function nanoseconds(way: Way, records: Buffer): Promise<{ sum: number; ns
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] ?? 0
 const rounded = (value: number): number => Math.round(value * 10) / 10
 
-/** Nanoseconds a record of each way: medians of rounds in which the ways take turns, so that a busy machine hits both. */
+/**
+ * Nanoseconds a record of each way: medians of rounds in which the ways take turns, so that a busy machine hits both.
+ */
 async function compare(name: string, records: Buffer, ways: readonly [Way, Way]): Promise<void> {
   const times: [number[], number[]] = [[], []]
   const sums = new Set<number>()
@@ -123,7 +157,14 @@ async function compare(name: string, records: Buffer, ways: readonly [Way, Way])
   }
   if (sums.size !== 1) throw new Error(`${name}: the ways read different records`)
   const [baseline, ours] = [median(times[0]), median(times[1])]
-  console.log(JSON.stringify({ decode: name, millrace_ns: rounded(ours), kafkajs_ns: rounded(baseline), ratio: rounded(baseline / ours) }))
+  console.log(
+    JSON.stringify({
+      decode: name,
+      millrace_ns: rounded(ours),
+      kafkajs_ns: rounded(baseline),
+      ratio: rounded(baseline / ours),
+    }),
+  )
 }
 
 /** kafkajs reads gzip only; the others show what unpacking adds. */
@@ -140,5 +181,11 @@ const batch = await makeBatch()
 await compare('positions', batch, [kafkajs, millrace])
 await compare('positions, JSON.parse', batch, [kafkajsParsing, millraceParsing])
 await compare('positions, gzip', packed(batch, 1, gzipSync), [kafkajs, millrace])
-await measureUnpacking('positions, snappy', packed(batch, 2, (body) => compressSync(body)))
-await measureUnpacking('positions, lz4', packed(batch, 3, (body) => compressFrameSync(body)))
+await measureUnpacking(
+  'positions, snappy',
+  packed(batch, 2, (body) => compressSync(body)),
+)
+await measureUnpacking(
+  'positions, lz4',
+  packed(batch, 3, (body) => compressFrameSync(body)),
+)

@@ -27,7 +27,10 @@ export function createLz4(load: () => Promise<Lz4Package>): Decompressor {
 /** Bytes that a packed block gives: `packed.subarray(start, end)` with at most `largest` bytes in the end. */
 type BlockMeasure = (packed: Buffer, start: number, end: number, largest: number) => number
 
-/** Walks the frame's blocks. What is not the one frame format that Kafka uses is refused, not skipped: the package may know it. */
+/**
+ * Walks the frame's blocks. What is not the one frame format that Kafka uses is refused, not skipped: the package may
+ * know it.
+ */
 function frameSize(packed: Buffer, measure: BlockMeasure): number {
   const flags = packed.length < 7 || packed.readUInt32LE(0) !== FRAME_MAGIC ? 0 : packed.readUInt8(4)
   if (flags >> 6 !== 1) throw new MalformedBytes('this is no lz4 frame')

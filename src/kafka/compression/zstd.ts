@@ -1,5 +1,5 @@
 import * as zlib from 'node:zlib'
-import { type Decompressor, MalformedBytes, OutputTooLarge } from './decompressor.ts'
+import { type Decompressor, OutputTooLarge } from './decompressor.ts'
 import { isTooLarge } from './gzip.ts'
 import { scanZstd, shrinkWindows } from './zstdFrame.ts'
 
@@ -32,8 +32,8 @@ export function createZstdInNode(decompress: NodeZstd): Decompressor {
 }
 
 /**
- * zstd by `fzstd`, on the main thread. It has no cap, so the bound is the cap: a batch whose last blocks are not full is
- * refused up to 128 KiB a frame too early.
+ * zstd by `fzstd`, on the main thread. It has no cap, so the bound is the cap: a batch whose last blocks are not full
+ * is refused up to 128 KiB a frame too early.
  */
 export function createZstdInJavaScript(): Decompressor {
   return {

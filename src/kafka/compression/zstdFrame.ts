@@ -90,8 +90,8 @@ function readWindow(descriptor: number): number {
 
 /**
  * The same frames with windows no larger than their content needs. Java's client declares 2 MiB for every batch, and
- * fzstd allocates the window and moves it once for each block: for a batch of 16 KiB that is most of its time, and a hostile
- * header makes it 2 GiB.
+ * fzstd allocates the window and moves it once for each block: for a small batch that is four fifths of its time, and a
+ * hostile header makes it 2 GiB.
  */
 export function shrinkWindows(packed: Buffer): Buffer {
   let copy: Buffer | undefined

@@ -28,7 +28,9 @@ const PREFIX_BYTES = 12
 const MAGIC_AT = 16
 const HEADER_BYTES = 61
 
-/** The header at byte `at`, or undefined where the answer ends before the batch does, which is how brokers fill a fetch. */
+/**
+ * The header at byte `at`, or undefined where the answer ends before the batch does, which is how brokers fill a fetch.
+ */
 export function readBatchHeader(bytes: Buffer, at: number): BatchHeader | undefined {
   if (at + PREFIX_BYTES > bytes.length) return undefined
   const length = bytes.readInt32BE(at + LENGTH_AT)
@@ -51,7 +53,10 @@ function parse(bytes: Buffer, at: number, end: number): BatchHeader {
   const count = bytes.readInt32BE(at + 57)
   if (lastOffsetDelta < 0) throw new MalformedRecords(`a batch has the last offset delta ${lastOffsetDelta}`, at)
   if (baseOffset < 0 || !Number.isSafeInteger(lastOffset + 1)) {
-    throw new MalformedRecords(`a batch has the base offset ${bytes.readBigInt64BE(at)}; offsets from 0 to 2^53 - 2 can be read`, at)
+    throw new MalformedRecords(
+      `a batch has the base offset ${bytes.readBigInt64BE(at)}; offsets from 0 to 2^53 - 2 can be read`,
+      at,
+    )
   }
   if (count < 0) throw new MalformedRecords(`a batch has ${count} records`, at)
   return {

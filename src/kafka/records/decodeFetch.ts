@@ -1,9 +1,9 @@
 /**
- * From the bytes of a fetch to chunks of records: batches are surveyed by their headers, compressed ones are unpacked in
- * waves on the thread pool, and their records are indexed where they are.
+ * From the bytes of a fetch to chunks of records: batches are surveyed by their headers, compressed ones are unpacked
+ * in waves on the thread pool, and their records are indexed where they are.
  *
- * The CRC of a batch is not checked, as kafkajs does not check it: without hardware support it takes 130 ns for a record
- * of 190 bytes, eight times what indexing takes. Damage that changes the structure is found all the same.
+ * The CRC of a batch is not checked, as kafkajs does not check it: without hardware support it takes 130 ns for a
+ * record of 190 bytes, several times what indexing takes. Damage that changes the structure is found all the same.
  */
 import type { SourceError } from '../../core/errors.ts'
 import type { RecordChunk } from '../../core/record.ts'
@@ -17,8 +17,8 @@ import { type FetchedRecords, plainBody, type SurveyedBatch, surveyBatches } fro
 
 export interface DecodeOptions {
   /**
-   * Most bytes that the compressed batches of a chunk take once unpacked: a batch that takes more alone is refused, several
-   * are spread over several chunks. Default 64 MiB.
+   * Most bytes that the compressed batches of a chunk take once unpacked: a batch that takes more alone is refused,
+   * several are spread over several chunks. Default 64 MiB.
    */
   readonly maxUnpackedBytes?: number
 }
@@ -42,7 +42,9 @@ export async function* decodeFetch(
   for (let from = 0; from < survey.batches.length; ) {
     const wave = takeWave(survey.batches, from, oneByOne ? 0 : maxUnpackedBytes)
     const unpacked = await Promise.all(
-      wave.map((batch) => unpack(fetch.records, batch, oneByOne ? maxUnpackedBytes : Math.min(batch.sizeBound, maxUnpackedBytes))),
+      wave.map((batch) =>
+        unpack(fetch.records, batch, oneByOne ? maxUnpackedBytes : Math.min(batch.sizeBound, maxUnpackedBytes)),
+      ),
     )
     if (!oneByOne && unpacked.some(isTooLarge)) {
       // One gave more than it declared: from here on none is taken at its word, and only one is in memory at a time.
@@ -86,7 +88,9 @@ async function unpack(records: Buffer, { header, delivered }: SurveyedBatch, max
 
 async function unpackBody(records: Buffer, header: BatchHeader, maxBytes: number): Promise<BatchBody> {
   const decompressor = decompressorOf(header.compression)
-  if (decompressor === undefined) throw new MalformedRecords(`its compression has the number ${header.compression}`, header.start)
+  if (decompressor === undefined) {
+    throw new MalformedRecords(`its compression has the number ${header.compression}`, header.start)
+  }
   const buffer = await decompressor.unpack(records.subarray(header.recordsStart, header.end), maxBytes)
   return { buffer, start: 0, end: buffer.length }
 }
@@ -103,7 +107,9 @@ function buildChunk(
   unpacked: readonly Unpacked[],
   maxUnpackedBytes: number,
 ): { chunk: FetchedChunk; failure: SourceError | undefined } {
-  const index = createRecordIndex(wave.reduce((sum, { header }, i) => sum + (isBody(unpacked[i]) ? header.count : 0), 0))
+  const index = createRecordIndex(
+    wave.reduce((sum, { header }, i) => sum + (isBody(unpacked[i]) ? header.count : 0), 0),
+  )
   const segments: Segment[] = []
   let failure: SourceError | undefined
   let nextOffset = position

@@ -97,7 +97,7 @@ export class FetchedChunk implements RecordChunk {
       const key = buffer.toString('utf8', varintEnd, keyEnd)
       const valueLength = readVarint(buffer, keyEnd)
       at = valueLength > 0 ? varintEnd + valueLength : varintEnd
-      if (valueLength < -1 || at > recordEnd) throw this.#malformedHeaders(index, count)
+      if (valueLength < -1) throw this.#malformedHeaders(index, count)
       headers.push({ key, value: valueLength < 0 ? null : buffer.subarray(varintEnd, at) })
     }
     if (at !== recordEnd) throw this.#malformedHeaders(index, count)

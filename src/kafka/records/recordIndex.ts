@@ -9,7 +9,10 @@ import { MalformedRecords } from './malformed.ts'
 
 /** A record has at least one byte for each of its seven parts. */
 const SMALLEST_RECORD = 7
-/** Ints per record in `positions`: where it starts, where its value starts (-1 for null), and where that ends and its headers start. */
+/**
+ * Ints per record in `positions`: where it starts, where its value starts (-1 for null), and where that ends and its
+ * headers start.
+ */
 export const POSITIONS = 3
 
 /** Positions are bytes in the buffer that the record is in. */
@@ -42,9 +45,14 @@ export interface BatchBody {
   readonly end: number
 }
 
-/** Throws MalformedRecords when a batch claims more records than its bytes can hold: to be asked before allocating for them. */
+/**
+ * Throws MalformedRecords when a batch claims more records than its bytes can hold: to be asked before allocating for
+ * them.
+ */
 export function checkCount({ count }: BatchHeader, { start, end }: BatchBody): void {
-  if (count * SMALLEST_RECORD > end - start) throw new MalformedRecords(`it claims ${count} records in ${end - start} bytes`, start)
+  if (count * SMALLEST_RECORD > end - start) {
+    throw new MalformedRecords(`it claims ${count} records in ${end - start} bytes`, start)
+  }
 }
 
 /**
@@ -52,7 +60,12 @@ export function checkCount({ count }: BatchHeader, { start, end }: BatchBody): v
  * progress is made of.
  * @throws MalformedRecords, and has then added nothing
  */
-export function indexRecords(index: RecordIndex, batch: BatchHeader, { buffer, start, end }: BatchBody, fromOffset: number): void {
+export function indexRecords(
+  index: RecordIndex,
+  batch: BatchHeader,
+  { buffer, start, end }: BatchBody,
+  fromOffset: number,
+): void {
   const { offsets, timestamps, positions } = index
   const { count, baseOffset, baseTimestamp, appendTimestamp } = batch
   const lastDelta = batch.lastOffset - baseOffset
@@ -63,7 +76,9 @@ export function indexRecords(index: RecordIndex, batch: BatchHeader, { buffer, s
     const length = readVarint(buffer, at)
     const recordStart = varintEnd
     const recordEnd = recordStart + length
-    if (length < 0 || recordEnd > end) throw new MalformedRecords(`record ${i} of ${count} has the length ${length}`, at)
+    if (length < 0 || recordEnd > end) {
+      throw new MalformedRecords(`record ${i} of ${count} has the length ${length}`, at)
+    }
     const timestampDelta = readVarlong(buffer, recordStart + 1)
     const offsetDelta = readVarint(buffer, varintEnd)
     const keyLength = readVarint(buffer, varintEnd)
@@ -76,12 +91,17 @@ export function indexRecords(index: RecordIndex, batch: BatchHeader, { buffer, s
       throw new MalformedRecords(`record ${i} of ${count} is malformed`, at)
     }
     if (offsetDelta <= previousDelta || offsetDelta > lastDelta) {
-      throw new MalformedRecords(`record ${i} of ${count} has the offset delta ${offsetDelta} behind ${previousDelta}`, at)
+      throw new MalformedRecords(
+        `record ${i} of ${count} has the offset delta ${offsetDelta} behind ${previousDelta}`,
+        at,
+      )
     }
     previousDelta = offsetDelta
     if (baseOffset + offsetDelta >= fromOffset) {
       offsets[size] = baseOffset + offsetDelta
-      timestamps[size] = appendTimestamp ?? baseTimestamp + timestampDelta
+      // Two stores: one of a value that may be undefined would box a number for each record.
+      if (appendTimestamp === undefined) timestamps[size] = baseTimestamp + timestampDelta
+      else timestamps[size] = appendTimestamp
       positions[size * POSITIONS] = at
       positions[size * POSITIONS + 1] = valueLength < 0 ? -1 : valueStart
       positions[size * POSITIONS + 2] = valueEnd
@@ -104,8 +124,8 @@ export function keyOf(buffer: Buffer, recordStart: number): Buffer | null {
 
 /**
  * Where the varint ends that was read last; a second result without an object. An overlong varint ends at
- * {@link NOWHERE}, which is beyond every record, so that the check that follows refuses it. Reading beyond the buffer gives zeros
- * and ends beyond the record in the same way.
+ * NOWHERE, which is beyond every record, so that the check that follows refuses it. Reading beyond the buffer gives
+ * zeros and ends beyond the record in the same way.
  */
 export let varintEnd = 0
 const NOWHERE = 2 ** 40

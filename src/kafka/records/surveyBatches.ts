@@ -22,7 +22,10 @@ export interface FetchedRecords {
 
 export interface SurveyedBatch {
   readonly header: BatchHeader
-  /** False where there is nothing to hand over: control batches, aborted transactions, what lies before the fetched offset. */
+  /**
+   * False where there is nothing to hand over: control batches, aborted transactions, what lies before the fetched
+   * offset.
+   */
   readonly delivered: boolean
   /** Bytes that unpacking gives at most, as the batch declares; 0 where nothing is to be unpacked, else at least 1. */
   readonly sizeBound: number
@@ -45,7 +48,10 @@ export function surveyBatches(fetch: FetchedRecords): Survey {
       const header = readBatchHeader(fetch.records, at)
       if (header === undefined) return { batches, failure: undefined }
       if (header.baseOffset < offset) {
-        throw new MalformedRecords(`a batch begins at offset ${header.baseOffset}, behind one that ends at ${offset - 1}`, at)
+        throw new MalformedRecords(
+          `a batch begins at offset ${header.baseOffset}, behind one that ends at ${offset - 1}`,
+          at,
+        )
       }
       batches.push(surveyBatch(fetch, header, filter))
       at = header.end
@@ -72,7 +78,9 @@ function surveyBatch(fetch: FetchedRecords, header: BatchHeader, filter: AbortFi
   return { header, delivered, sizeBound: delivered ? declaredSize(fetch.records, header) : 0 }
 }
 
-/** A control record's key is a version and a type, 0 for abort; its length alone says nothing, and nor does an ordinary record's key. */
+/**
+ * A control record's key is a version and a type, 0 for abort. The same bytes as an ordinary record's key say nothing.
+ */
 function isAbortMarker(records: Buffer, header: BatchHeader): boolean {
   if (header.count === 0) return false
   if (header.compression !== 0) throw new MalformedRecords('a control batch is compressed', header.start)
@@ -88,7 +96,10 @@ function isAbortMarker(records: Buffer, header: BatchHeader): boolean {
 function declaredSize(records: Buffer, header: BatchHeader): number {
   if (header.compression === 0) return 0
   try {
-    return Math.max(1, decompressorOf(header.compression)?.sizeBound(records.subarray(header.recordsStart, header.end)) ?? 1)
+    return Math.max(
+      1,
+      decompressorOf(header.compression)?.sizeBound(records.subarray(header.recordsStart, header.end)) ?? 1,
+    )
   } catch {
     // Unpacking it will say what is wrong, in its turn.
     return 1

@@ -1,5 +1,5 @@
-import { gzipSync } from 'node:zlib'
 import * as zlib from 'node:zlib'
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import * as lz4 from 'lz4-napi'
 import * as snappy from 'snappy'
@@ -25,7 +25,9 @@ function xerial(plain: Buffer, blockBytes: number): Buffer {
 /** A zstd frame of raw and repeated blocks, without a declared size: what Node.js 20 can write. */
 function zstdOfPlainBlocks(plain: Buffer): Buffer {
   const parts: Buffer[] = [Buffer.from('28b52ffd0058', 'hex')]
-  const chunks = Array.from({ length: Math.ceil(plain.length / 1_000) }, (_, i) => plain.subarray(i * 1_000, i * 1_000 + 1_000))
+  const chunks = Array.from({ length: Math.ceil(plain.length / 1_000) }, (_, i) =>
+    plain.subarray(i * 1_000, i * 1_000 + 1_000),
+  )
   for (const chunk of chunks) {
     const repeated = chunk.every((byte) => byte === chunk[0])
     const header = Buffer.alloc(3)
@@ -43,7 +45,11 @@ const ways: readonly (readonly [string, Decompressor, (plain: Buffer) => Buffer]
   ['snappy, raw', found(2), (plain) => snappy.compressSync(plain)],
   ['snappy, framed by snappy-java', found(2), (plain) => xerial(plain, 700)],
   ['lz4', found(3), (plain) => lz4.compressFrameSync(plain)],
-  ['lz4 with checksums', found(3), (plain) => lz4.compressFrameSync(plain, { blockChecksums: true, contentChecksum: true })],
+  [
+    'lz4 with checksums',
+    found(3),
+    (plain) => lz4.compressFrameSync(plain, { blockChecksums: true, contentChecksum: true }),
+  ],
   ['zstd of plain blocks', found(4), zstdOfPlainBlocks],
   ['zstd of plain blocks, in JavaScript', createZstdInJavaScript(), zstdOfPlainBlocks],
   ...(zstdInNode === undefined
@@ -112,7 +118,11 @@ describe('what hostile bytes declare costs nothing', () => {
   test.each([
     ['snappy of 4 GiB', found(2), Buffer.from('ffffffff0f00', 'hex')],
     ['zstd of 2^60 bytes', found(4), Buffer.from('28b52ffdc0580000000000000010010000', 'hex')],
-    ['zstd of 2^60 bytes, in JavaScript', createZstdInJavaScript(), Buffer.from('28b52ffdc0580000000000000010010000', 'hex')],
+    [
+      'zstd of 2^60 bytes, in JavaScript',
+      createZstdInJavaScript(),
+      Buffer.from('28b52ffdc0580000000000000010010000', 'hex'),
+    ],
   ])('%s', async (_, decompressor, packed) => {
     const before = bufferBytes()
     const unpacked = await decompressor.unpack(packed, 1_000_000).catch((thrown: unknown) => thrown)

@@ -58,7 +58,13 @@ export function writeMarker(offset: number, producerId: bigint, type: 'abort' | 
   })
 }
 
-export function writeRecord({ offsetDelta, timestampDelta = 0, key = null, value = null, headers = [] }: RecordToWrite): Buffer {
+export function writeRecord({
+  offsetDelta,
+  timestampDelta = 0,
+  key = null,
+  value = null,
+  headers = [],
+}: RecordToWrite): Buffer {
   const body = Buffer.concat([
     Buffer.from([0]),
     varint(timestampDelta),

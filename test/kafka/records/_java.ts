@@ -40,6 +40,6 @@ function shortened(text: string | null): JavaBytes {
   const bytes = Buffer.from(text, 'base64')
   if (bytes.length <= 1_000) return text
   let hash = 1
-  for (const byte of bytes) hash = (Math.imul(hash, 31) + (byte << 24 >> 24)) | 0
+  for (const byte of bytes) hash = (Math.imul(hash, 31) + ((byte << 24) >> 24)) | 0
   return { length: bytes.length, javaHash: hash }
 }

@@ -111,7 +111,9 @@ describe('limits', () => {
       packed.writeUInt32LE(100, packed.length - 4)
       return packed
     }
-    expect(await failureBehindGoodBatch(large(2, 20_000, lying), { maxUnpackedBytes: 10_000 })).toContain('MR-KAFKA-BATCH-SIZE')
+    expect(await failureBehindGoodBatch(large(2, 20_000, lying), { maxUnpackedBytes: 10_000 })).toContain(
+      'MR-KAFKA-BATCH-SIZE',
+    )
   })
 
   test('gzip of several members is read, one batch at a time', async () => {
@@ -134,9 +136,13 @@ describe('limits', () => {
 
   test('the last offset that a number can hold can be read, the next one is refused', async () => {
     const top = Number.MAX_SAFE_INTEGER - 1
-    const { chunks, records: read } = await decodeAll(fetched(writeBatch({ baseOffset: BigInt(top), records: records(1) })))
+    const { chunks, records: read } = await decodeAll(
+      fetched(writeBatch({ baseOffset: BigInt(top), records: records(1) })),
+    )
     expect([read[0]?.offset, chunks[0]?.nextOffset]).toEqual([top, top + 1])
-    expect(await failureBehindGoodBatch(writeBatch({ baseOffset: BigInt(top) + 1n, records: records(1) }))).toContain('MR-KAFKA-BATCH-MALFORMED')
+    expect(await failureBehindGoodBatch(writeBatch({ baseOffset: BigInt(top) + 1n, records: records(1) }))).toContain(
+      'MR-KAFKA-BATCH-MALFORMED',
+    )
   })
 })
 

@@ -7,7 +7,9 @@ const legacy = ['message-set-v0', 'message-set-v1']
 const readable = javaNames.filter((name) => !legacy.includes(name))
 
 test('the fixtures hold every compression of Kafka', () => {
-  expect(readable).toEqual(expect.arrayContaining(['none', 'gzip', 'snappy', 'lz4', 'zstd', 'compacted', 'transactions']))
+  expect(readable).toEqual(
+    expect.arrayContaining(['none', 'gzip', 'snappy', 'lz4', 'zstd', 'compacted', 'transactions']),
+  )
 })
 
 describe.each(readable)('%s, as the Java client wrote it', (name) => {
@@ -28,7 +30,9 @@ describe.each(readable)('%s, as the Java client wrote it', (name) => {
       for (const fetchedOffset of [offset, offset + 1]) {
         const { chunks, records, thrown } = await decodeAll(fetched(bytes, { fetchedOffset }))
         expect(thrown).toBeUndefined()
-        expect(records.map((record) => record.offset)).toEqual(expected.map((record) => record.offset).filter((o) => o >= fetchedOffset))
+        expect(records.map((record) => record.offset)).toEqual(
+          expected.map((record) => record.offset).filter((o) => o >= fetchedOffset),
+        )
         const end = (batches.at(-1)?.lastOffset ?? 0) + 1
         expect(chunks.map((chunk) => chunk.nextOffset)).toEqual(fetchedOffset < end ? [end] : [])
       }
@@ -42,7 +46,9 @@ describe('transactions', () => {
     { producerId: 8n, firstOffset: 0 },
     { producerId: 7n, firstOffset: 18 },
   ]
-  const records = javaBatches('transactions').filter((batch) => !batch.control).flatMap((batch) => batch.records)
+  const records = javaBatches('transactions')
+    .filter((batch) => !batch.control)
+    .flatMap((batch) => batch.records)
   const text = (value: unknown) => Buffer.from(String(value), 'base64').toString()
   const kept = records.map((record) => text(record.value)).filter((value) => value.startsWith('kept'))
 
