@@ -1,6 +1,6 @@
 /** The connections of one client to a cluster, and the requests that go over them. */
 import { type Clock, sleep } from '../core/clock.ts'
-import { SourceError } from '../core/errors.ts'
+import { SourceError, UnavailableError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { type ErrorContext, kafkaError } from './kafkaErrors.ts'
 import { FETCH_VERSION, type FetchedPartition, type FetchRequest, fetchRequest } from './fetchProtocol.ts'
@@ -112,11 +112,13 @@ export class Connections {
     let last: unknown = Object.assign(new Error('no answer'), { name: 'TimedOut' })
     for (let attempt = 0; ; attempt++) {
       const left = until - this.#clock.now()
-      if (left <= 0 || this.closed.aborted || signal?.aborted) throw kafkaError(last, this.context)
+      if (this.closed.aborted) throw stopped()
+      if (left <= 0 || signal?.aborted) throw kafkaError(last, this.context)
       try {
         return await within(this.#clock, left, work())
       } catch (error) {
         last = error
+        if (this.closed.aborted) throw stopped()
         if (judge(error).reaction === 'stop') throw kafkaError(error, this.context)
       }
       await sleep(this.#clock, Math.min(pauseBefore(attempt), Math.max(0, until - this.#clock.now())), signal)
@@ -134,6 +136,13 @@ export class Connections {
       throw error
     }
   }
+}
+
+function stopped(): UnavailableError {
+  return new UnavailableError('MR-KAFKA-STOPPED', {
+    what: 'the Kafka client was stopped',
+    fix: 'Make another one; a client is for one start.',
+  })
 }
 
 /** The promise's outcome, or a rejection that is judged `again` after `ms`. The work itself goes on unheard. */

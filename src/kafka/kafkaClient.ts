@@ -65,10 +65,9 @@ class KafkaClient implements SourceClient {
       throw new InternalError('MR-KAFKA-CLIENT', { what: 'a Kafka client was started twice', fix: 'Create another one.' })
     }
     this.#started = true
-    await this.#queries.requireTopics(topics, this.#settings.connectTimeoutMs, this.#stop.signal)
-    if (this.#stop.signal.aborted) return
     const connections = new Connections(this.#settings, this.#logger, this.#clock)
     try {
+      await this.#queries.requireTopics(topics, this.#settings.connectTimeoutMs, this.#stop.signal)
       await connections.untilDeadline(
         async () => {
           await connections.cluster.connect()

@@ -24,12 +24,16 @@ export interface ErrorContext {
 export function kafkaError(thrown: unknown, context: ErrorContext, place?: Place): MillraceError {
   if (thrown instanceof MillraceError) return thrown
   const verdict = judge(thrown)
+  const mismatch = couldBeMismatch.includes(verdict.code) ? likelyMismatch(context) : undefined
+  if (mismatch !== undefined) return new SourceError(mismatch.code, { ...mismatch.text, place, cause: verdict.cause })
   if (verdict.code === 'MR-KAFKA-UNREACHABLE') return unreachable(verdict, context, place)
   const text = textOf(verdict, context)
   const full: ErrorText = { ...text, place, cause: verdict.cause }
   if (verdict.code === 'MR-KAFKA-CLIENT') return new InternalError(verdict.code, full)
   return new SourceError(verdict.code, full)
 }
+
+const couldBeMismatch = ['MR-KAFKA-UNREACHABLE', 'MR-KAFKA-TLS']
 
 function textOf({ code, cause }: Verdict, { settings, sightings }: ErrorContext): ErrorText {
   const said = messageOf(cause)
@@ -39,7 +43,7 @@ function textOf({ code, cause }: Verdict, { settings, sightings }: ErrorContext)
     case 'MR-KAFKA-SASL':
       return {
         what: `Kafka refused the login of "${settings.sasl?.username ?? '(none)'}" (${settings.sasl?.mechanism ?? 'no mechanism'})`,
-        why: `The broker said: ${said}`,
+        why: `The broker said: ${said}${isNoLogin(cause) ? '; a listener that expects no login says that' : ''}`,
         fix: 'Check the setting "sasl" (mechanism, username, password) against what the listener offers.',
       }
     case 'MR-KAFKA-AUTHORIZATION':
@@ -80,12 +84,21 @@ function textOf({ code, cause }: Verdict, { settings, sightings }: ErrorContext)
   }
 }
 
+function isNoLogin(cause: unknown): boolean {
+  return (cause as { type?: string } | undefined)?.type === 'ILLEGAL_SASL_STATE'
+}
+
 function tlsText(said: string, broker: BrokerSighting | undefined, settings: ResolvedKafkaSettings): ErrorText {
   return {
-    what: `TLS with ${broker?.address ?? settings.brokers.join(', ')} failed: ${broker?.lastError?.message ?? said}`,
+    what: `TLS with ${broker?.address ?? settings.brokers.join(', ')} failed: ${tlsReason(broker?.lastError?.message ?? said)}`,
     why: settings.ssl === false ? undefined : certificateHint(broker?.lastError?.code ?? ''),
     fix: 'Check the setting "ssl" (ca, cert, key, servername) and that the port is the one of the TLS listener.',
   }
+}
+
+/** OpenSSL's own texts name its source files; what a reader needs is the part before them. */
+function tlsReason(message: string): string {
+  return /SSL routines:[^:]*:([^:]+)/.exec(message)?.[1] ?? message.trim()
 }
 
 function certificateHint(code: string): string | undefined {
@@ -100,11 +113,9 @@ function failing(sightings: readonly BrokerSighting[]): BrokerSighting | undefin
   return sightings.find((broker) => broker.lastError !== undefined)
 }
 
-/** Nobody can be reached: says what was seen, and names TLS or a login where that is what it looks like. */
-function unreachable({ cause }: Verdict, { settings, sightings, served }: ErrorContext, place: Place | undefined): MillraceError {
+/** Nobody can be reached: says what was seen of each broker. */
+function unreachable({ cause }: Verdict, { settings, sightings }: ErrorContext, place: Place | undefined): MillraceError {
   const seen = sightings()
-  const likely = served() ? undefined : likelyMismatch(seen, settings)
-  if (likely !== undefined) return new SourceError(likely.code, { ...likely.text, place, cause })
   const advertised = seen.filter((broker) => broker.lastError && !settings.brokers.includes(broker.address))
   const lines = seen.filter((broker) => broker.lastError).map((broker) => `${broker.address}: ${seenText(broker)}`)
   return new UnavailableError('MR-KAFKA-UNREACHABLE', {
@@ -135,11 +146,9 @@ function seenText(broker: BrokerSighting): string {
 }
 
 /** The pictures that a wrong `ssl` or a missing `sasl` leave behind; there is no error code for them. */
-function likelyMismatch(
-  seen: readonly BrokerSighting[],
-  settings: ResolvedKafkaSettings,
-): { code: string; text: ErrorText } | undefined {
-  for (const broker of seen) {
+function likelyMismatch({ settings, sightings, served }: ErrorContext): { code: string; text: ErrorText } | undefined {
+  if (served()) return undefined
+  for (const broker of sightings()) {
     const { code, message } = broker.lastError ?? { code: '', message: '' }
     if (settings.ssl === false && broker.wantsTls) {
       return {

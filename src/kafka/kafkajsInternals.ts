@@ -141,13 +141,14 @@ let loaded: Kafkajs | undefined
 
 /** The private copy with our patches in it; loaded at the first call. Throws MR-KAFKA-CLIENT when it is not the one expected. */
 export function loadKafkajs(): Kafkajs {
-  loaded ??= load(createRequire(import.meta.url))
+  loaded ??= load()
   return loaded
 }
 
-function load(require: NodeJS.Require): Kafkajs {
+function load(): Kafkajs {
+  const require = createRequire(import.meta.url)
+  const { version } = require('millrace-kafkajs/package.json') as { version: string }
   const at = (path: string): never => require(`millrace-kafkajs/${path}`) as never
-  const { version } = at('package.json') as { version: string }
   if (version !== KAFKAJS_VERSION) {
     throw new InternalError('MR-KAFKA-CLIENT', {
       what: `the private copy of kafkajs is version ${version}; its insides are known for ${KAFKAJS_VERSION} only`,

@@ -98,7 +98,7 @@ function watch(socket: Socket, sighting: BrokerSighting, connectedEvent: string,
     // A TLS alert record: type 21, version 3.x. To a client without TLS it would look like a huge answer.
     if (bytes.length >= 2 && bytes[0] === 0x15 && bytes[1] === 0x03) {
       sighting.wantsTls = true
-      socket.destroy(new Error('the broker answered with a TLS alert'))
+      socket.destroy(Object.assign(new Error('the broker answered with a TLS alert'), { code: 'EPROTO' }))
     } else sighting.answered = true
   })
   socket.once('end', () => {
