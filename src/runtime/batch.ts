@@ -43,7 +43,8 @@ export interface BatchChunk {
   readonly size: number
 }
 
-const noItem = Number.MIN_SAFE_INTEGER
+/** What `batch.item` is while nothing runs. A small integer, like all owners: one that is not would turn the field into a boxed double. */
+export const noItem = -(2 ** 30)
 
 export class Batch {
   readonly writeSet: WriteSet

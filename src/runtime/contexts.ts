@@ -5,7 +5,7 @@ import type { Logger } from '../core/logger.ts'
 import type { RecordChunk, RecordView } from '../core/record.ts'
 import type { Sink } from '../core/sink.ts'
 import type { Scope, Slot } from '../core/slot.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, noItem } from './batch.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
 
 class LocatedRecord implements RecordView {
@@ -129,7 +129,7 @@ export class StepContext implements ItemContext {
 
   #owner(): number {
     const { item } = this.#batch
-    if (item !== Number.MIN_SAFE_INTEGER) return item
+    if (item !== noItem) return item
     throw sealed(this.#info, this.#step)
   }
 }

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Next } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
 import { Signal, syncWatch } from '../core/signal.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, noItem } from './batch.ts'
 import { maxTurnMs } from './inputChunk.ts'
 import { settle, swallowedSignal } from './settle.ts'
 import type { TaskInfo } from './taskInfo.ts'
@@ -44,11 +44,11 @@ function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
     }
     if (batch.interrupt !== undefined) break
     if ((index & 63) === 63 && clock.now() >= endsAt) {
-      batch.item = Number.MIN_SAFE_INTEGER
+      batch.item = noItem
       return index + 1
     }
   }
-  batch.item = Number.MIN_SAFE_INTEGER
+  batch.item = noItem
   return count
 }
 
