@@ -43,7 +43,7 @@ const rules: readonly string[] = ['replace', 'add', 'keep', 'min', 'max'] satisf
  * @param name as Postgres would be told it: `flights`, `reporting.flights`, `"Flights"`
  * @throws PlanError when an option is unknown or does not fit the others
  */
-export function table<Row extends object = object>(name: string, options: TableOptions<Row> = {}): Sink<Row> {
+export function table<Row extends object = object>(name: string, options: TableOptions<NoInfer<Row>> = {}): Sink<Row> {
   const refuse = (code: string, what: string, fix: string): never => {
     throw new PlanError(code, { what: `table(${JSON.stringify(name)}): ${what}`, fix })
   }

@@ -1,0 +1,35 @@
+import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
+import type { Store } from '../../../src/core/store.ts'
+import { type StoreHarness, storeContract } from '../../contracts/store.ts'
+import { freshDatabase } from '../../support/services.ts'
+
+// A database takes longer to make than a test to run, so the file has one, emptied for each test.
+const database = await freshDatabase()
+const first = createPostgresStore({ url: database.url })
+await first.open([])
+await first.close()
+
+async function openHarness(): Promise<StoreHarness> {
+  await database.query('truncate millrace.progress, millrace.errors; drop table if exists contract_rows, contract_totals')
+  const stores: Store[] = []
+  return {
+    async openStore(sinks) {
+      const store = createPostgresStore({ url: database.url })
+      stores.push(store)
+      await store.open(sinks)
+      return store
+    },
+    rows: (table) => database.query(`select * from ${table}`),
+    async collected() {
+      const rows = await database.query<{ record_offset: string; value: Buffer | null; error_message: string }>(
+        'select record_offset, value, error_message from millrace.errors order by id',
+      )
+      return rows.map(({ record_offset, value, error_message }) => ({ offset: Number(record_offset), value, message: error_message }))
+    },
+    async close() {
+      for (const store of stores) await store.close()
+    },
+  }
+}
+
+storeContract('the Postgres store', openHarness)
