@@ -1,8 +1,8 @@
 import { messageOf, PlanError } from '../../core/errors.ts'
 import { oneLine } from '../excerpt.ts'
-import { type AvroType, loadAvsc, type ParseOptions } from './avsc.ts'
-import { createGuardedTypes } from './guardedTypes.ts'
-import { conversionOf, createLogicalType } from './logicalTypes.ts'
+import { type AvroType, type Avsc, loadAvsc, type ParseOptions } from './avsc.ts'
+import { createGuardedTypes, type GuardedTypes } from './guardedTypes.ts'
+import { conversionOf, createLogicalType, type MakeLogical } from './logicalTypes.ts'
 
 /** How longs are read: as numbers up to 2^53 - 1, or as bigints. */
 export type Longs = 'number' | 'bigint'
@@ -37,10 +37,19 @@ function parseSchema(schema: unknown, longs: Longs): AvroType {
   return final
 }
 
+/** Made once: types of two schemas are compared by their classes when one is resolved against the other. */
+let shared: { readonly avsc: Avsc; readonly guarded: GuardedTypes; readonly makeLogical: MakeLogical } | undefined
+
+function sharedTypes() {
+  if (shared === undefined) {
+    const avsc = loadAvsc()
+    shared = { avsc, guarded: createGuardedTypes(avsc), makeLogical: createLogicalType(avsc) }
+  }
+  return shared
+}
+
 function build(schema: unknown, longs: Longs, recursive: boolean): AvroType {
-  const avsc = loadAvsc()
-  const guarded = createGuardedTypes(avsc)
-  const makeLogical = createLogicalType(avsc)
+  const { avsc, guarded, makeLogical } = sharedTypes()
   const long = longs === 'bigint' ? guarded.bigintLong : guarded.numberLong
 
   function typeHook(part: unknown, options: ParseOptions): AvroType | undefined {

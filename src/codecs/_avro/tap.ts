@@ -48,51 +48,44 @@ export class Tap {
   }
 
   readBoolean(): boolean {
-    const byte = this.#bytes[this.pos++] as number
-    if (this.pos > this.#end) throw tooShort()
+    const byte = this.#byte()
     if (byte > 1) throw malformed(`a boolean is 0 or 1, and here is ${byte}`)
     return byte === 1
   }
 
   readInt(): number {
-    const bytes = this.#bytes
-    let byte = bytes[this.pos++] as number
+    let byte = this.#byte()
     let bits = byte & 0x7f
     for (let shift = 7; byte >= 0x80; shift += 7) {
-      byte = bytes[this.pos++] as number
+      byte = this.#byte()
       if (shift === 28 && byte > 0x0f) throw malformed('an int has more than 32 bits')
       bits |= (byte & 0x7f) << shift
     }
-    if (this.pos > this.#end) throw tooShort()
     return (bits >>> 1) ^ -(bits & 1)
   }
 
   readLong(): number {
-    const bytes = this.#bytes
-    let byte = bytes[this.pos++] as number
+    let byte = this.#byte()
     let low = byte & 0x7f
     for (let shift = 7; byte >= 0x80; shift += 7) {
       if (shift === 28) return this.#readLargeLong(low)
-      byte = bytes[this.pos++] as number
+      byte = this.#byte()
       low |= (byte & 0x7f) << shift
     }
-    if (this.pos > this.#end) throw tooShort()
     return (low >>> 1) ^ -(low & 1)
   }
 
   /** The sign is taken from the bit itself, because a double has lost it once the number is above 2^53. */
   #readLargeLong(low: number): number {
-    const bytes = this.#bytes
     let high = 0
     let unit = 1
     let byte: number
     do {
-      byte = bytes[this.pos++] as number
+      byte = this.#byte()
       high += (byte & 0x7f) * unit
       unit *= 128
     } while (byte >= 0x80 && unit < 2 ** 42)
-    if (byte >= 0x80) throw malformed('a long has more than 10 bytes')
-    if (this.pos > this.#end) throw tooShort()
+    if (byte >= 0x80) throw endless()
     const magnitude = high * 2 ** 27 + (low >>> 1)
     const value = low & 1 ? -magnitude - 1 : magnitude
     if (!Number.isSafeInteger(value)) throw unsafeLong()
@@ -102,11 +95,10 @@ export class Tap {
   readBigLong(): bigint {
     let bits = 0n
     for (let shift = 0n; ; shift += 7n) {
-      const byte = this.#bytes[this.pos++] as number
-      if (this.pos > this.#end) throw tooShort()
+      const byte = this.#byte()
       bits |= BigInt(byte & 0x7f) << shift
       if (byte < 0x80) break
-      if (shift === 63n) throw malformed('a long has more than 10 bytes')
+      if (shift === 63n) throw endless()
     }
     if (bits >= 1n << 64n) throw malformed('a long has more than 64 bits')
     return bits & 1n ? -(bits >> 1n) - 1n : bits >> 1n
@@ -187,11 +179,7 @@ export class Tap {
   }
 
   skipLong(): void {
-    const first = this.pos
-    while ((this.#bytes[this.pos++] as number) >= 0x80) {
-      if (this.pos - first === 10) throw malformed('a long has more than 10 bytes')
-    }
-    if (this.pos > this.#end) throw tooShort()
+    for (let count = 1; this.#byte() >= 0x80; count++) if (count === 10) throw endless()
   }
 
   skipFloat(): void {
@@ -212,6 +200,11 @@ export class Tap {
 
   skipFixed(length: number): void {
     this.#take(length)
+  }
+
+  #byte(): number {
+    if (this.pos >= this.#end) throw malformed('the bytes end too early')
+    return this.#bytes[this.pos++] as number
   }
 
   /** Moves over `length` bytes and answers where they start. */
@@ -247,8 +240,8 @@ function shortAscii(bytes: Buffer, start: number, length: number): string | unde
   }
 }
 
-function tooShort(): Malformed {
-  return malformed('the bytes end too early')
+function endless(): Malformed {
+  return malformed('a long has more than 10 bytes')
 }
 
 export function tooDeep(maxDepth: number): Malformed {

@@ -7,7 +7,16 @@
  */
 
 /** What a schema may be: a type's name, a union, or an object. It is checked when the codec is made. */
-export type AvroSchema = string | readonly unknown[] | { readonly type: unknown }
+export type AvroSchema = string | readonly unknown[] | SchemaObject | SchemaLiteral
+
+interface SchemaObject {
+  readonly type: unknown
+}
+
+/** For literals, whose other attributes would be excess properties. */
+interface SchemaLiteral extends SchemaObject {
+  readonly [attribute: string]: unknown
+}
 
 /** The values of a schema. `Long` is what its longs are read as. */
 export type AvroValue<Schema, Long = number> = ValueOf<Schema, Long, Schema>
