@@ -68,7 +68,8 @@ function dealNumbers(readers: readonly GroupMemberInfo[], count: number): Map<st
   let larger = count % readers.length
   // Those who had most may keep one more; with a tie the order decides.
   const byHoldings = [...readers].sort(
-    (a, b) => (held.get(b.memberId)?.length ?? 0) - (held.get(a.memberId)?.length ?? 0) || compare(a.memberId, b.memberId),
+    (a, b) =>
+      (held.get(b.memberId)?.length ?? 0) - (held.get(a.memberId)?.length ?? 0) || compare(a.memberId, b.memberId),
   )
   const dealt = new Map<string, number[]>()
   const quotas = new Map<string, number>()

@@ -2,8 +2,8 @@
 import { type Clock, sleep } from '../core/clock.ts'
 import { SourceError, UnavailableError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import { type ErrorContext, kafkaError } from './kafkaErrors.ts'
 import { FETCH_VERSION, type FetchedPartition, type FetchRequest, fetchRequest } from './fetchProtocol.ts'
+import { type ErrorContext, kafkaError } from './kafkaErrors.ts'
 import { type Broker, type Cluster, type Kafkajs, loadKafkajs, type PartitionMetadata } from './kafkajsInternals.ts'
 import { kafkajsLogger } from './kafkajsLogger.ts'
 import { judge } from './retryable.ts'
@@ -87,7 +87,9 @@ export class Connections {
     const apiKey = apiKeys[name]
     const definitions = requests[name]
     if (apiKey === undefined || definitions === undefined) throw new TypeError(`kafkajs has no request ${name}`)
-    return (await this.#watched(broker, () => broker.connectionPool.send(broker.lookupRequest(apiKey, definitions)(args)))) as T
+    return (await this.#watched(broker, () =>
+      broker.connectionPool.send(broker.lookupRequest(apiKey, definitions)(args)),
+    )) as T
   }
 
   /** Fetches; throws SourceError MR-KAFKA-VERSION from brokers older than 2.3. */

@@ -170,7 +170,8 @@ class Reader {
 
   #take(length: number): Buffer {
     const end = this.#at + length
-    if (length < 0 || end > this.#bytes.length) throw new RangeError(`${length} bytes at ${this.#at}, there are ${this.#bytes.length}`)
+    if (length < 0 || end > this.#bytes.length)
+      throw new RangeError(`${length} bytes at ${this.#at}, there are ${this.#bytes.length}`)
     const taken = this.#bytes.subarray(this.#at, end)
     this.#at = end
     return taken

@@ -13,6 +13,7 @@ import type { RecordChunk } from '../core/record.ts'
 import type { LogBounds, TopicPartition } from '../core/source.ts'
 import { type Connections, pauseBefore } from './connections.ts'
 import type { FetchedPartition } from './fetchProtocol.ts'
+import { type FetchSlot, isExpected, isWanted, newSlot, placeOf, type Slot } from './fetchSlot.ts'
 import { kafkaError } from './kafkaErrors.ts'
 import type { PartitionReader } from './partitionReader.ts'
 import { judge } from './retryable.ts'
@@ -20,8 +21,6 @@ import { offsetGap } from './sourceErrors.ts'
 
 /** How long a loop that must stay wakeable waits before it asks for partitions without news again. */
 const localWaitMs = 25
-/** How long a partition that nobody reads is still expected to be read at any moment. */
-const expectedMs = 1_000
 const noLeader = -1
 
 /** Turns what came for a partition into chunks, most often one; the first begins at `offset`. */
@@ -34,23 +33,6 @@ export interface FetcherOptions {
   readonly decode: Decode
   /** Asked when the broker says that a position is outside the log. */
   readonly bounds: (of: TopicPartition) => Promise<LogBounds>
-}
-
-/** A partition of this member. Without a reader it is only counted. */
-export interface FetchSlot extends TopicPartition {
-  reader: PartitionReader | undefined
-}
-
-interface Slot {
-  readonly of: FetchSlot
-  /** Since when nobody reads it. */
-  quietSince: number | undefined
-  /** Not asked for before this time, after an error. */
-  notBefore: number
-  failingSince: number | undefined
-  failures: number
-  /** What came is being handed over, or its position is compared with the log: nothing is fetched meanwhile. */
-  busy: boolean
 }
 
 interface Loop {
@@ -72,14 +54,7 @@ export class Fetcher {
   /** Replaces the partitions; readers of earlier ones end. */
   assign(slots: readonly FetchSlot[]): void {
     for (const { of } of this.#slots) of.reader?.close()
-    this.#slots = slots.map((of) => ({
-      of,
-      quietSince: undefined,
-      notBefore: 0,
-      failingSince: undefined,
-      failures: 0,
-      busy: false,
-    }))
+    this.#slots = slots.map(newSlot)
     this.wake()
   }
 
@@ -291,25 +266,6 @@ export class Fetcher {
 }
 
 const leaderNotAvailable = 5
-
-function isWanted({ of, busy }: Slot): boolean {
-  return of.reader?.wants === true && !busy
-}
-
-/** Whether the partition may be asked for soon: it is read, or was assigned or closed a moment ago. */
-function isExpected(slot: Slot, now: number): boolean {
-  const { reader } = slot.of
-  if (reader !== undefined && !reader.closed) {
-    slot.quietSince = undefined
-    return true
-  }
-  slot.quietSince ??= now
-  return now - slot.quietSince < expectedMs
-}
-
-function placeOf({ of: { topic, partition } }: Slot): TopicPartition {
-  return { topic, partition }
-}
 
 function noWholeBatch(of: TopicPartition, offset: number): SourceError {
   return new SourceError('MR-KAFKA-PROTOCOL', {

@@ -104,7 +104,10 @@ export class GroupMember {
           throw kafkaError(error, this.#connections.context)
         }
         this.#forget(verdict.reaction)
-        this.#logger.warn({ error: messageOf(error), reaction: verdict.reaction }, 'the group could not be joined; trying again')
+        this.#logger.warn(
+          { error: messageOf(error), reaction: verdict.reaction },
+          'the group could not be joined; trying again',
+        )
         await sleep(this.#clock, pauseBefore(failures++), stop)
       } finally {
         over.abort()
@@ -137,14 +140,21 @@ export class GroupMember {
     const isLeader = joined.leaderId === joined.memberId
     const groupAssignment = isLeader ? await this.#assign(joined) : []
     this.#counts = isLeader ? this.#counts : undefined
-    const { memberAssignment } = await this.#connections.request<{ memberAssignment: Buffer }>(coordinator, 'SyncGroup', {
-      groupId: this.#groupId,
-      generationId: joined.generationId,
-      memberId: joined.memberId,
-      groupAssignment,
-    })
+    const { memberAssignment } = await this.#connections.request<{ memberAssignment: Buffer }>(
+      coordinator,
+      'SyncGroup',
+      {
+        groupId: this.#groupId,
+        generationId: joined.generationId,
+        memberId: joined.memberId,
+        groupAssignment,
+      },
+    )
     const partitions = decodeAssignment(this.#connections.kafkajs, memberAssignment)
-    this.#owned = { generation: joined.generationId, numbers: [...new Set(partitions.map(({ partition }) => partition))] }
+    this.#owned = {
+      generation: joined.generationId,
+      numbers: [...new Set(partitions.map(({ partition }) => partition))],
+    }
     return { id: joined.generationId, partitions, over }
   }
 
@@ -174,14 +184,19 @@ export class GroupMember {
   /** As the leader: what every member gets. */
   async #assign(joined: Joined): Promise<{ memberId: string; memberAssignment: Buffer }[]> {
     const { kafkajs, cluster } = this.#connections
-    const members = joined.members.map(({ memberId, memberMetadata }) => decodeMember(kafkajs, memberId, memberMetadata))
+    const members = joined.members.map(({ memberId, memberMetadata }) =>
+      decodeMember(kafkajs, memberId, memberMetadata),
+    )
     // While a new version with another topic is rolled out, others may read topics that this member does not know.
     await cluster.addMultipleTargetTopics([...new Set(members.flatMap(({ topics }) => topics))])
     await cluster.refreshMetadata()
     const topics = [...new Set(members.flatMap(({ topics: read }) => read))]
     this.#counts = new Map(topics.map((topic) => [topic, this.#connections.partitionsOf(topic).length]))
     const assigned = assignPartitions(members, this.#counts)
-    return [...assigned].map(([memberId, byTopic]) => ({ memberId, memberAssignment: encodeAssignment(kafkajs, byTopic) }))
+    return [...assigned].map(([memberId, byTopic]) => ({
+      memberId,
+      memberAssignment: encodeAssignment(kafkajs, byTopic),
+    }))
   }
 
   /** Resolves when the member has to join again. */
@@ -196,7 +211,10 @@ export class GroupMember {
       const sentAt = this.#clock.now()
       const left = heardAt + settings.sessionTimeoutMs - sentAt
       if (left <= 0) {
-        this.#logger.warn({ groupId: this.#groupId }, 'the group was not reached within the session timeout; joining again')
+        this.#logger.warn(
+          { groupId: this.#groupId },
+          'the group was not reached within the session timeout; joining again',
+        )
         break
       }
       try {

@@ -1,10 +1,11 @@
 /** The source client for Kafka: what the port in core promises, put together from its parts. */
 import { type Clock, systemClock } from '../core/clock.ts'
-import { InternalError, messageOf, UnavailableError } from '../core/errors.ts'
+import { InternalError, messageOf } from '../core/errors.ts'
 import { type Logger, silentLogger } from '../core/logger.ts'
 import type { AssignedPartition, Assignment, SourceClient, TopicPartition } from '../core/source.ts'
 import { Connections, within } from './connections.ts'
-import { type Decode, Fetcher, type FetchSlot } from './fetcher.ts'
+import { type Decode, Fetcher } from './fetcher.ts'
+import type { FetchSlot } from './fetchSlot.ts'
 import { type Generation, GroupMember } from './groupMember.ts'
 import { OffsetHints } from './offsetHints.ts'
 import { PartitionReader } from './partitionReader.ts'
@@ -62,7 +63,10 @@ class KafkaClient implements SourceClient {
     onFailed: (error: Error) => void,
   ): Promise<void> {
     if (this.#started) {
-      throw new InternalError('MR-KAFKA-CLIENT', { what: 'a Kafka client was started twice', fix: 'Create another one.' })
+      throw new InternalError('MR-KAFKA-CLIENT', {
+        what: 'a Kafka client was started twice',
+        fix: 'Create another one.',
+      })
     }
     this.#started = true
     const connections = new Connections(this.#settings, this.#logger, this.#clock)
@@ -119,9 +123,15 @@ class KafkaClient implements SourceClient {
   #begin(generation: Generation, onAssigned: (assignment: Assignment) => void): void {
     const running = this.#running
     if (running === undefined) return
-    const hints = new OffsetHints((positions) => running.member.commit(generation, positions), this.#clock, this.#logger)
+    const hints = new OffsetHints(
+      (positions) => running.member.commit(generation, positions),
+      this.#clock,
+      this.#logger,
+    )
     running.generation = { of: generation, hints }
-    const slots = generation.partitions.map(({ topic, partition }): FetchSlot => ({ topic, partition, reader: undefined }))
+    const slots = generation.partitions.map(
+      ({ topic, partition }): FetchSlot => ({ topic, partition, reader: undefined }),
+    )
     running.fetcher.assign(slots)
     generation.over.addEventListener('abort', () => {
       for (const slot of slots) slot.reader?.close()
@@ -158,7 +168,10 @@ class KafkaClient implements SourceClient {
     try {
       await within(this.#clock, deadlineMs, this.#leave())
     } catch (error) {
-      this.#logger.warn({ error: messageOf(error) }, 'the group was not left in time; it will notice by the session timeout')
+      this.#logger.warn(
+        { error: messageOf(error) },
+        'the group was not left in time; it will notice by the session timeout',
+      )
     } finally {
       this.#running?.connections.close()
       this.#queries.close()

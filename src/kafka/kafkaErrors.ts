@@ -77,10 +77,13 @@ function textOf({ code, cause }: Verdict, { settings, sightings }: ErrorContext)
       return {
         what: `Kafka says that a record is corrupt: ${said}`,
         why: 'A damaged disk or log segment on the broker is the usual cause.',
-        fix: 'Look at the broker\'s log; `millrace progress set` moves past the damage.',
+        fix: "Look at the broker's log; `millrace progress set` moves past the damage.",
       }
     default:
-      return { what: `the Kafka client failed: ${said}`, why: 'This is not an error it knows, so it does not try again.' }
+      return {
+        what: `the Kafka client failed: ${said}`,
+        why: 'This is not an error it knows, so it does not try again.',
+      }
   }
 }
 
@@ -102,9 +105,11 @@ function tlsReason(message: string): string {
 }
 
 function certificateHint(code: string): string | undefined {
-  if (/SELF_SIGNED|UNABLE_TO/.test(code)) return `The broker's certificate is not signed by an authority known here (${code}): give it in ssl.ca.`
+  if (/SELF_SIGNED|UNABLE_TO/.test(code))
+    return `The broker's certificate is not signed by an authority known here (${code}): give it in ssl.ca.`
   if (/EXPIRED/.test(code)) return `A certificate is out of date (${code}).`
-  if (/ALTNAME|HOSTNAME/.test(code)) return `The certificate is for another name (${code}): set ssl.servername, or use the host that it names.`
+  if (/ALTNAME|HOSTNAME/.test(code))
+    return `The certificate is for another name (${code}): set ssl.servername, or use the host that it names.`
   if (/ALERT/.test(code)) return `The broker refused this client's certificate (${code}): give ssl.cert and ssl.key.`
   return code === '' ? undefined : `Node's code is ${code}.`
 }
@@ -114,13 +119,19 @@ function failing(sightings: readonly BrokerSighting[]): BrokerSighting | undefin
 }
 
 /** Nobody can be reached: says what was seen of each broker. */
-function unreachable({ cause }: Verdict, { settings, sightings }: ErrorContext, place: Place | undefined): MillraceError {
+function unreachable(
+  { cause }: Verdict,
+  { settings, sightings }: ErrorContext,
+  place: Place | undefined,
+): MillraceError {
   const seen = sightings()
   const advertised = seen.filter((broker) => broker.lastError && !settings.brokers.includes(broker.address))
   const lines = seen.filter((broker) => broker.lastError).map((broker) => `${broker.address}: ${seenText(broker)}`)
   return new UnavailableError('MR-KAFKA-UNREACHABLE', {
     what: `Kafka cannot be reached at ${settings.brokers.join(', ')}`,
-    why: [...lines, lines.length === 0 ? `The last answer was: ${messageOf(cause)}` : ''].filter((line) => line).join('\n'),
+    why: [...lines, lines.length === 0 ? `The last answer was: ${messageOf(cause)}` : '']
+      .filter((line) => line)
+      .join('\n'),
     fix:
       advertised.length > 0
         ? `The brokers advertise ${advertised.map((broker) => broker.address).join(', ')}: can that be reached from here (advertised.listeners)?`

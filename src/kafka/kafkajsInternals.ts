@@ -62,7 +62,10 @@ export interface PartitionMetadata {
 }
 
 export interface Metadata {
-  readonly topicMetadata: readonly { readonly topic: string; readonly partitionMetadata: readonly PartitionMetadata[] }[]
+  readonly topicMetadata: readonly {
+    readonly topic: string
+    readonly partitionMetadata: readonly PartitionMetadata[]
+  }[]
   /** Topics that were asked for and have an error instead; put there by our patch. */
   readonly topicErrors: readonly { readonly topic: string; readonly code: number }[]
 }

@@ -91,7 +91,9 @@ export class Queries {
         await cluster.connect()
         await cluster.addMultipleTargetTopics(topics)
         await cluster.refreshMetadata()
-        const missing = topics.find((topic) => cluster.brokerPool.metadata?.topicErrors.some((e) => e.topic === topic && e.code === 3))
+        const missing = topics.find((topic) =>
+          cluster.brokerPool.metadata?.topicErrors.some((e) => e.topic === topic && e.code === 3),
+        )
         if (missing !== undefined) throw missingTopic(missing, await this.#topicNames())
         for (const topic of topics) this.#connections.partitionsOf(topic)
       },
@@ -153,10 +155,14 @@ export class Queries {
 
   async #topicNames(): Promise<readonly string[]> {
     const broker = await this.#connections.cluster.brokerPool.findConnectedBroker()
-    const { topicMetadata } = await this.#connections.request<{ topicMetadata: readonly { topic: string }[] }>(broker, 'Metadata', {
-      topics: [],
-      allowAutoTopicCreation: false,
-    })
+    const { topicMetadata } = await this.#connections.request<{ topicMetadata: readonly { topic: string }[] }>(
+      broker,
+      'Metadata',
+      {
+        topics: [],
+        allowAutoTopicCreation: false,
+      },
+    )
     return topicMetadata.map(({ topic }) => topic).filter((topic) => !topic.startsWith('__'))
   }
 }

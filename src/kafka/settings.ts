@@ -106,7 +106,11 @@ function checkSasl(sasl: KafkaSaslSettings): void {
     throw wrong('sasl.mechanism', `is ${JSON.stringify(sasl.mechanism)}`, `Choose one of ${mechanisms.join(', ')}.`)
   }
   if (!sasl.username || !sasl.password) {
-    throw wrong('sasl', 'has no username or no password', 'Give both; an unset environment variable is the usual cause.')
+    throw wrong(
+      'sasl',
+      'has no username or no password',
+      'Give both; an unset environment variable is the usual cause.',
+    )
   }
 }
 

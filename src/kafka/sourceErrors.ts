@@ -11,7 +11,7 @@ export function offsetGap(of: TopicPartition, offset: number, { start, end }: Lo
       ? `${start - offset} positions that were to be read are no longer in the log: it begins at ${start}`
       : `the position to read from lies ${offset - end} beyond the end of the log, which is ${end}`,
     why: before
-      ? 'The topic\'s retention removed them before they were read, or the topic was created anew.'
+      ? "The topic's retention removed them before they were read, or the topic was created anew."
       : 'The topic was created anew, or records were lost when a broker failed.',
     fix: `Decide where to go on and say so: millrace progress set (the log holds ${start} to ${end}).`,
     place: { ...of, offset },

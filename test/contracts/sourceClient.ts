@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { SourceError } from '../../src/core/errors.ts'
 import type { RecordChunk } from '../../src/core/record.ts'
 import type { AssignedPartition, Assignment, SourceClient } from '../../src/core/source.ts'
+import { until } from '../support/until.ts'
 
 export interface ContractRecord {
   readonly key?: string | null
@@ -107,15 +108,6 @@ function toRead(chunk: RecordChunk, index: number): Read {
   }
 }
 
-/** Waits for a condition, not for a time: the limit is only there to end a test that fails. */
-export async function until(condition: () => boolean, what: string, limitMs = 20_000): Promise<void> {
-  const end = Date.now() + limitMs
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`waited in vain until ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
 function valuesOf(records: readonly Read[]): (string | null)[] {
   return records.map(({ value }) => value)
 }
@@ -183,7 +175,13 @@ export function sourceClientContract(name: string, open: () => Promise<SourceCli
       await harness.append(topic, 0, written)
       const reader = await member().start(topic)
       expect(await readRecords(reader.partition(0), 0, 4)).toEqual(
-        written.map(({ key = null, value, headers = {}, timestamp }, offset) => ({ offset, key, value, headers, timestamp })),
+        written.map(({ key = null, value, headers = {}, timestamp }, offset) => ({
+          offset,
+          key,
+          value,
+          headers,
+          timestamp,
+        })),
       )
     })
 
@@ -242,7 +240,11 @@ export function sourceClientContract(name: string, open: () => Promise<SourceCli
     it('finds the first offset at or after a time, and the end when there is none', async () => {
       await newTopic(1)
       const times = [1_000_000, 2_000_000, 3_000_000].map((time) => 1_700_000_000_000 + time)
-      await harness.append(topic, 0, times.map((timestamp) => ({ value: 'v', timestamp })))
+      await harness.append(
+        topic,
+        0,
+        times.map((timestamp) => ({ value: 'v', timestamp })),
+      )
       const reader = await member().start(topic)
       const at = (time: number): Promise<number> => reader.partition(0).offsetAt(1_700_000_000_000 + time)
       expect([await at(0), await at(1_000_000), await at(1_000_001), await at(3_000_001)]).toEqual([0, 0, 1, 3])
@@ -289,9 +291,12 @@ export function sourceClientContract(name: string, open: () => Promise<SourceCli
       const second = await newTopic(3)
       const one = await member().start(first, second)
       const two = await member().start(first, second)
-      await until(() => one.names.length + two.names.length === 7 && two.names.length > 0, 'both have their share')
+      await until('both have their share', () => one.names.length + two.names.length === 7 && two.names.length > 0)
       expect([...one.names, ...two.names].sort()).toEqual(
-        [0, 1, 2, 3].map((n) => `${first}/${n}`).concat([0, 1, 2].map((n) => `${second}/${n}`)).sort(),
+        [0, 1, 2, 3]
+          .map((n) => `${first}/${n}`)
+          .concat([0, 1, 2].map((n) => `${second}/${n}`))
+          .sort(),
       )
       const numbers = (of: Member, name: string): number[] =>
         of.partitions.filter((p) => p.topic === name && p.partition < 3).map((p) => p.partition)
@@ -307,7 +312,7 @@ export function sourceClientContract(name: string, open: () => Promise<SourceCli
       const [before] = one.assignments
       const reading = Promise.all((before?.partitions ?? []).map((p) => readRecords(p, 0, 1)))
       const two = await member().start(topic)
-      await until(() => one.assignments.length >= 2 && one.names.length === 1, 'the first member has given one up')
+      await until('the first member has given one up', () => one.assignments.length >= 2 && one.names.length === 1)
       expect(before?.partitions.every(({ revoked }) => revoked.aborted)).toBe(true)
       expect(await reading).toEqual([[], []])
       expect([...one.unrevoked, ...two.unrevoked].every((count) => count === 0)).toBe(true)
@@ -321,10 +326,10 @@ export function sourceClientContract(name: string, open: () => Promise<SourceCli
       await harness.append(topic, 1, numbered(0, 1))
       const one = await member().start(topic)
       const two = await member().start(topic)
-      await until(() => one.names.length === 1 && two.names.length === 1, 'both have one partition')
+      await until('both have one partition', () => one.names.length === 1 && two.names.length === 1)
       const kept = one.partitions[0]
       await two.client.stop(5_000)
-      await until(() => one.names.length === 2, 'the first member has both')
+      await until('the first member has both', () => one.names.length === 2)
       expect(one.partitions).not.toContain(kept)
       for (const partition of one.partitions) expect(valuesOf(await readRecords(partition, 0, 1))).toEqual(['v0'])
     })
@@ -333,7 +338,7 @@ export function sourceClientContract(name: string, open: () => Promise<SourceCli
       await newTopic(1)
       const reader = await member().start(topic)
       await harness.addPartitions(topic, 3)
-      await until(() => reader.names.length === 3, 'the new partitions are assigned')
+      await until('the new partitions are assigned', () => reader.names.length === 3)
       await harness.append(topic, 2, numbered(0, 1))
       expect(valuesOf(await readRecords(reader.partition(2), 0, 1))).toEqual(['v0'])
       expect(reader.unrevoked.every((count) => count === 0)).toBe(true)

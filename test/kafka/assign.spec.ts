@@ -2,7 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { assignPartitions, type GroupMemberInfo, type TopicNumbers } from '../../src/kafka/assign.ts'
 
-const member = (memberId: string, topics: readonly string[], owned: readonly number[] = [], ownedGeneration = 0): GroupMemberInfo => ({
+const member = (
+  memberId: string,
+  topics: readonly string[],
+  owned: readonly number[] = [],
+  ownedGeneration = 0,
+): GroupMemberInfo => ({
   memberId,
   topics,
   owned,
@@ -11,7 +16,11 @@ const member = (memberId: string, topics: readonly string[], owned: readonly num
 
 /** The members as they come back, owning what they were given. */
 function after(members: readonly GroupMemberInfo[], given: ReadonlyMap<string, TopicNumbers>): GroupMemberInfo[] {
-  return members.map((one) => ({ ...one, owned: numbersOf(given, one.memberId), ownedGeneration: one.ownedGeneration + 1 }))
+  return members.map((one) => ({
+    ...one,
+    owned: numbersOf(given, one.memberId),
+    ownedGeneration: one.ownedGeneration + 1,
+  }))
 }
 
 function numbersOf(given: ReadonlyMap<string, TopicNumbers>, memberId: string): number[] {
@@ -19,7 +28,9 @@ function numbersOf(given: ReadonlyMap<string, TopicNumbers>, memberId: string): 
 }
 
 function ownerOf(given: ReadonlyMap<string, TopicNumbers>): Map<number, string> {
-  return new Map([...given.keys()].flatMap((memberId) => numbersOf(given, memberId).map((number) => [number, memberId])))
+  return new Map(
+    [...given.keys()].flatMap((memberId) => numbersOf(given, memberId).map((number) => [number, memberId])),
+  )
 }
 
 const topicNames = ['a', 'b', 'c']
@@ -29,7 +40,9 @@ const counts = fc
 const memberIds = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 8 })
 const owned = fc.array(fc.integer({ min: -2, max: 30 }), { maxLength: 12 })
 const groups = memberIds.chain((ids) =>
-  fc.tuple(...ids.map((id) => fc.tuple(owned, fc.nat(5)).map(([has, generation]) => member(id, topicNames, has, generation)))),
+  fc.tuple(
+    ...ids.map((id) => fc.tuple(owned, fc.nat(5)).map(([has, generation]) => member(id, topicNames, has, generation))),
+  ),
 )
 
 describe('assignPartitions', () => {
@@ -40,7 +53,9 @@ describe('assignPartitions', () => {
         expect([...given.keys()].sort()).toEqual(members.map(({ memberId }) => memberId).sort())
         const owners = ownerOf(given)
         for (const [topic, count] of partitionCounts) {
-          const all = [...given].flatMap(([memberId, topics]) => (topics[topic] ?? []).map((partition) => ({ partition, memberId })))
+          const all = [...given].flatMap(([memberId, topics]) =>
+            (topics[topic] ?? []).map((partition) => ({ partition, memberId })),
+          )
           expect(all.map(({ partition }) => partition).sort((x, y) => x - y)).toEqual([...Array(count).keys()])
           for (const { partition, memberId } of all) expect(owners.get(partition)).toBe(memberId)
         }
@@ -77,7 +92,8 @@ describe('assignPartitions', () => {
         const settled = after(start, before)
         const was = ownerOf(before)
         const moves = (members: readonly GroupMemberInfo[]): number =>
-          [...ownerOf(assignPartitions(members, partitionCounts))].filter(([number, id]) => was.get(number) !== id).length
+          [...ownerOf(assignPartitions(members, partitionCounts))].filter(([number, id]) => was.get(number) !== id)
+            .length
         expect(moves(settled)).toBe(0)
 
         const numbers = Math.max(...partitionCounts.values())
@@ -100,18 +116,23 @@ describe('assignPartitions', () => {
 
   it('gives a topic only to members that read it, while two versions of a plan are in the group', () => {
     fc.assert(
-      fc.property(memberIds, counts, fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }), (ids, partitionCounts, knowsC) => {
-        const members = ids.map((id, index) => member(id, knowsC[index] ? topicNames : ['a', 'b']))
-        const given = assignPartitions(members, partitionCounts)
-        for (const { memberId, topics } of members) {
-          for (const topic of Object.keys(given.get(memberId) ?? {})) expect(topics).toContain(topic)
-        }
-        const readable = members.some(({ topics }) => topics.includes('c')) ? topicNames : ['a', 'b']
-        for (const topic of readable) {
-          const all = [...given.values()].flatMap((topics) => topics[topic] ?? []).sort((x, y) => x - y)
-          expect(all).toEqual([...Array(partitionCounts.get(topic) ?? 0).keys()])
-        }
-      }),
+      fc.property(
+        memberIds,
+        counts,
+        fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
+        (ids, partitionCounts, knowsC) => {
+          const members = ids.map((id, index) => member(id, knowsC[index] ? topicNames : ['a', 'b']))
+          const given = assignPartitions(members, partitionCounts)
+          for (const { memberId, topics } of members) {
+            for (const topic of Object.keys(given.get(memberId) ?? {})) expect(topics).toContain(topic)
+          }
+          const readable = members.some(({ topics }) => topics.includes('c')) ? topicNames : ['a', 'b']
+          for (const topic of readable) {
+            const all = [...given.values()].flatMap((topics) => topics[topic] ?? []).sort((x, y) => x - y)
+            expect(all).toEqual([...Array(partitionCounts.get(topic) ?? 0).keys()])
+          }
+        },
+      ),
     )
   })
 })

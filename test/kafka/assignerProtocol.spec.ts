@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { decodeAssignment, decodeMember, encodeAssignment, encodeMember, nothingOwned } from '../../src/kafka/assignerProtocol.ts'
+import {
+  decodeAssignment,
+  decodeMember,
+  encodeAssignment,
+  encodeMember,
+  nothingOwned,
+} from '../../src/kafka/assignerProtocol.ts'
 import { loadKafkajs } from '../../src/kafka/kafkajsInternals.ts'
 
 const kafkajs = loadKafkajs()

@@ -56,7 +56,9 @@ describe('the fetch request', () => {
       { topic: 'a', partition: 0, offset: 5_000_000_000 },
       { topic: 'b', partition: 7, offset: 0 },
     ]
-    const ours = (await fetchRequest(kafkajs, { partitions, ...limits }).request.encode()) as unknown as { buffer: Buffer }
+    const ours = (await fetchRequest(kafkajs, { partitions, ...limits }).request.encode()) as unknown as {
+      buffer: Buffer
+    }
     const theirs = await kafkajsRequest({
       replicaId: -1,
       isolationLevel: 1,

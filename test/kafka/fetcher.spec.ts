@@ -3,8 +3,9 @@ import { type ErrorText, SourceError } from '../../src/core/errors.ts'
 import { silentLogger } from '../../src/core/logger.ts'
 import type { RecordChunk } from '../../src/core/record.ts'
 import type { Connections } from '../../src/kafka/connections.ts'
-import { Fetcher, type FetchSlot } from '../../src/kafka/fetcher.ts'
+import { Fetcher } from '../../src/kafka/fetcher.ts'
 import type { FetchedPartition, FetchRequest } from '../../src/kafka/fetchProtocol.ts'
+import type { FetchSlot } from '../../src/kafka/fetchSlot.ts'
 import { loadKafkajs } from '../../src/kafka/kafkajsInternals.ts'
 import { PartitionReader } from '../../src/kafka/partitionReader.ts'
 import { recordListChunk } from '../../src/kafka/recordListChunk.ts'
@@ -19,7 +20,12 @@ type Answer = Partial<FetchedPartition> & { readonly nexts?: readonly number[] }
 /** Brokers whose answers the test gives: each fetch waits until `answer` or `refuse` is called. */
 class Brokers {
   readonly leaders = new Map<string, number>()
-  readonly asked: { node: number; request: FetchRequest; answer(...of: Answer[]): void; refuse(error: unknown): void }[] = []
+  readonly asked: {
+    node: number
+    request: FetchRequest
+    answer(...of: Answer[]): void
+    refuse(error: unknown): void
+  }[] = []
   readonly closing = new AbortController()
   refreshes = 0
   onRefresh = (): void => {}
@@ -34,7 +40,12 @@ class Brokers {
 
   /** What the fetches asked for: `partition@offset` each. */
   get questions(): string[] {
-    return this.asked.map(({ request }) => request.partitions.map((p) => `${p.partition}@${p.offset}`).sort().join(' '))
+    return this.asked.map(({ request }) =>
+      request.partitions
+        .map((p) => `${p.partition}@${p.offset}`)
+        .sort()
+        .join(' '),
+    )
   }
 
   get connections(): Connections {
@@ -155,7 +166,11 @@ describe('Fetcher', () => {
     brokers.asked.find(({ node }) => node === 1)?.answer({ partition: 0, nexts: [5, 6] }, { partition: 1 })
     await asked[0]
     await settle()
-    expect(of(1).map(({ maxWaitMs, partitions }) => [maxWaitMs, partitions.length]).slice(1)).toEqual([[0, 1]])
+    expect(
+      of(1)
+        .map(({ maxWaitMs, partitions }) => [maxWaitMs, partitions.length])
+        .slice(1),
+    ).toEqual([[0, 1]])
   })
 
   it('asks for idle partitions without waiting while another one is worked on, and is woken when that is free', async () => {
@@ -273,7 +288,10 @@ describe('Fetcher', () => {
     const failure = lost.next().catch((error: unknown) => error)
     void fine.next()
     await clock.advance(20_000)
-    expect(await failure).toMatchObject({ code: 'MR-KAFKA-UNREACHABLE', place: { topic: 't', partition: 0, offset: 0 } })
+    expect(await failure).toMatchObject({
+      code: 'MR-KAFKA-UNREACHABLE',
+      place: { topic: 't', partition: 0, offset: 0 },
+    })
     expect(fine.closed).toBe(false)
   })
 

@@ -18,7 +18,12 @@ const settings = resolveKafkaSettings({
 
 interface Request {
   readonly name: string
-  readonly args: { readonly memberId: string; readonly generationId?: number; readonly groupGenerationId?: number; readonly groupAssignment?: readonly object[] }
+  readonly args: {
+    readonly memberId: string
+    readonly generationId?: number
+    readonly groupGenerationId?: number
+    readonly groupAssignment?: readonly object[]
+  }
 }
 
 /** A coordinator that gives this member everything, unless the test says what a request is answered with. */
@@ -69,7 +74,8 @@ class Coordinator {
 
   #answer(name: string): unknown {
     if (name === 'JoinGroup') return this.joined()
-    if (name === 'SyncGroup') return { memberAssignment: encodeAssignment(kafkajs, { t: [...Array(this.partitions).keys()] }) }
+    if (name === 'SyncGroup')
+      return { memberAssignment: encodeAssignment(kafkajs, { t: [...Array(this.partitions).keys()] }) }
     return {}
   }
 
@@ -147,7 +153,11 @@ describe('GroupMember', () => {
 
   it('joins by the id that the group gives it', async () => {
     coordinator.next('JoinGroup', () => {
-      throw Object.assign(new Error('id'), { name: 'KafkaJSMemberIdRequired', type: 'MEMBER_ID_REQUIRED', memberId: 'given' })
+      throw Object.assign(new Error('id'), {
+        name: 'KafkaJSMemberIdRequired',
+        type: 'MEMBER_ID_REQUIRED',
+        memberId: 'given',
+      })
     })
     coordinator.next('JoinGroup', () => coordinator.joined('given'))
     const member = run()
@@ -156,15 +166,18 @@ describe('GroupMember', () => {
     expect(member.memberId).toBe('given')
   })
 
-  it.each(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION'])('ends its generation and joins again by its id on %s', async (type) => {
-    run()
-    await settle()
-    const first = current()
-    coordinator.next('Heartbeat', protocolError(type))
-    await clock.advance(1_000)
-    expect([first.over.aborted, generations.length]).toEqual([true, 2])
-    expect(coordinator.names('JoinGroup').at(-1)?.args.memberId).toBe('me')
-  })
+  it.each(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION'])(
+    'ends its generation and joins again by its id on %s',
+    async (type) => {
+      run()
+      await settle()
+      const first = current()
+      coordinator.next('Heartbeat', protocolError(type))
+      await clock.advance(1_000)
+      expect([first.over.aborted, generations.length]).toEqual([true, 2])
+      expect(coordinator.names('JoinGroup').at(-1)?.args.memberId).toBe('me')
+    },
+  )
 
   it('joins as a new member when the group has forgotten it', async () => {
     run()

@@ -72,7 +72,9 @@ describe('a Kafka client that reaches no Kafka', () => {
   })
 
   it('says that TLS is wanted when a broker answers with a TLS alert', async () => {
-    const broker = await listen((socket) => socket.once('data', () => socket.write(Buffer.from([0x15, 3, 3, 0, 2, 2, 80]))))
+    const broker = await listen((socket) =>
+      socket.once('data', () => socket.write(Buffer.from([0x15, 3, 3, 0, 2, 2, 80]))),
+    )
     const { code, message } = await failureOf([broker])
     expect(code).toBe('MR-KAFKA-TLS')
     expect(message).toContain(`the broker at ${broker} speaks TLS`)

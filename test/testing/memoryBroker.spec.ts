@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { createMemoryBroker } from '../../src/testing/memoryBroker.ts'
 import type { AssignedPartition } from '../../src/core/source.ts'
-import { type ContractRecord, readRecords, type SourceClientHarness, sourceClientContract } from '../contracts/sourceClient.ts'
+import { createMemoryBroker } from '../../src/testing/memoryBroker.ts'
+import {
+  type ContractRecord,
+  readRecords,
+  type SourceClientHarness,
+  sourceClientContract,
+} from '../contracts/sourceClient.ts'
 
 sourceClientContract('the memory broker', async (): Promise<SourceClientHarness> => {
   const broker = createMemoryBroker({ chunkRecords: 7 })
@@ -27,7 +32,11 @@ describe('the memory broker', () => {
     broker.createTopic('t', 1)
     const given: AssignedPartition[] = []
     const client = broker.client('g')
-    await client.start(['t'], ({ partitions }) => given.push(...partitions), () => {})
+    await client.start(
+      ['t'],
+      ({ partitions }) => given.push(...partitions),
+      () => {},
+    )
     broker.skip('t', 0, 3)
     const reader = given[0]?.read(0)[Symbol.asyncIterator]()
     const first = await reader?.next()
@@ -44,9 +53,17 @@ describe('the memory broker', () => {
     const zombie: AssignedPartition[] = []
     const heir: AssignedPartition[] = []
     const sleeper = broker.client('g')
-    await sleeper.start(['t'], ({ partitions }) => zombie.push(...partitions), () => {})
+    await sleeper.start(
+      ['t'],
+      ({ partitions }) => zombie.push(...partitions),
+      () => {},
+    )
     broker.expel(sleeper)
-    await broker.client('g').start(['t'], ({ partitions }) => heir.push(...partitions), () => {})
+    await broker.client('g').start(
+      ['t'],
+      ({ partitions }) => heir.push(...partitions),
+      () => {},
+    )
     expect([zombie.length, heir.length, zombie[0]?.revoked.aborted]).toEqual([1, 1, false])
     const [asZombie, asHeir] = [zombie[0], heir[0]]
     if (asZombie === undefined || asHeir === undefined) throw new Error('not assigned')

@@ -1,4 +1,4 @@
 import { sourceClientContract } from '../../contracts/sourceClient.ts'
 import { openKafkaHarness } from './kafkaHarness.ts'
 
-sourceClientContract('the Kafka client', openKafkaHarness)
+sourceClientContract('the Kafka client', () => openKafkaHarness())

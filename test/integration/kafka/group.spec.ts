@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Assignment, SourceClient } from '../../../src/core/source.ts'
 import { createKafkaClient } from '../../../src/kafka/kafkaClient.ts'
 import type { KafkaSettings } from '../../../src/kafka/settings.ts'
-import { until } from '../../contracts/sourceClient.ts'
+import { until } from '../../support/until.ts'
 import { type KafkaHarness, openKafkaHarness } from './kafkaHarness.ts'
 
 let harness: KafkaHarness
@@ -59,13 +59,18 @@ describe('a consumer group', { timeout: 60_000 }, () => {
     const second = client(`g-${topic}`, { sessionTimeoutMs: 30_000 })
     let joined = false
     const starting = second.start([topic], () => (joined = true), nobody)
-    const states = async (): Promise<string> => (await harness.admin.describeGroups([`g-${topic}`])).groups[0]?.state ?? ''
+    const states = async (): Promise<string> =>
+      (await harness.admin.describeGroups([`g-${topic}`])).groups[0]?.state ?? ''
     for (let tries = 0; (await states()) !== 'PreparingRebalance' && !joined && tries < 1_000; tries++);
     await second.stop(5_000)
     await starting
     // Far below the session timeout, after which the group would have noticed by itself.
-    await until(() => assignments.at(-1)?.partitions.every(({ revoked }) => !revoked.aborted) === true, 'one is alone', 15_000)
-    await until(() => assignments.at(-1)?.partitions.length === 2, 'the first member has everything', 15_000)
+    await until(
+      'one is alone',
+      () => assignments.at(-1)?.partitions.every(({ revoked }) => !revoked.aborted) === true,
+      15_000,
+    )
+    await until('the first member has everything', () => assignments.at(-1)?.partitions.length === 2, 15_000)
     expect((await harness.admin.describeGroups([`g-${topic}`])).groups[0]?.members).toHaveLength(1)
   })
 

@@ -3,6 +3,7 @@ import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
 import { createKafkaClient } from '../../../src/kafka/kafkaClient.ts'
 import type { KafkaSettings } from '../../../src/kafka/settings.ts'
 import type { ContractRecord, SourceClientHarness } from '../../contracts/sourceClient.ts'
+import { brokers as shared } from '../../support/services.ts'
 
 export interface KafkaHarness extends SourceClientHarness {
   readonly brokers: readonly string[]
@@ -12,20 +13,24 @@ export interface KafkaHarness extends SourceClientHarness {
   settings(groupId: string): KafkaSettings
 }
 
-/** The brokers under test, from the environment that starts the services. */
-export function brokersUnderTest(): readonly string[] {
-  const brokers = process.env['KAFKA_BROKERS']
-  if (!brokers) throw new Error('KAFKA_BROKERS is not set: integration tests need a real Kafka')
-  return brokers.split(',')
-}
-
-export async function openKafkaHarness(): Promise<KafkaHarness> {
-  const brokers = brokersUnderTest()
+/** By default the brokers that all integration tests share; `brokers` for a test that breaks its own. */
+export async function openKafkaHarness(brokers: readonly string[] = shared): Promise<KafkaHarness> {
   const kafka = new Kafka({ brokers: [...brokers], clientId: 'tests', logLevel: logLevel.NOTHING })
   const admin = kafka.admin()
-  const producer = kafka.producer({ createPartitioner: () => ({ message }) => message.partition ?? 0, allowAutoTopicCreation: false })
+  const producer = kafka.producer({
+    createPartitioner:
+      () =>
+      ({ message }) =>
+        message.partition ?? 0,
+    allowAutoTopicCreation: false,
+  })
   await Promise.all([admin.connect(), producer.connect()])
-  const settings = (groupId: string): KafkaSettings => ({ brokers, groupId, sessionTimeoutMs: 10_000, metadataMaxAgeMs: 500 })
+  const settings = (groupId: string): KafkaSettings => ({
+    brokers,
+    groupId,
+    sessionTimeoutMs: 10_000,
+    metadataMaxAgeMs: 500,
+  })
   return {
     brokers,
     kafka,

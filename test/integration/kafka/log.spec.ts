@@ -52,7 +52,10 @@ function values(chunks: readonly RecordChunk[]): (string | undefined)[] {
 }
 
 /** A producer with a transaction of its own at a time. */
-async function withTransactions<T>(count: number, work: (begin: (producer: number) => Promise<Transaction>) => Promise<T>): Promise<T> {
+async function withTransactions<T>(
+  count: number,
+  work: (begin: (producer: number) => Promise<Transaction>) => Promise<T>,
+): Promise<T> {
   const producers = Array.from({ length: count }, (_, index) =>
     harness.kafka.producer({ transactionalId: `tx-${topic}-${index}`, idempotent: true, maxInFlightRequests: 1 }),
   )
@@ -68,7 +71,10 @@ async function withTransactions<T>(count: number, work: (begin: (producer: numbe
   }
 }
 
-const message = (value: string, key: Buffer | string | null = null) => ({ topic, messages: [{ key, value, partition: 0 }] })
+const message = (value: string, key: Buffer | string | null = null) => ({
+  topic,
+  messages: [{ key, value, partition: 0 }],
+})
 
 describe('transactions', { timeout: 60_000 }, () => {
   it('shows what was committed and nothing that was aborted, when transactions of several producers overlap', async () => {
