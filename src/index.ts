@@ -36,6 +36,18 @@ export type { ConflictRule, OnConflict, Sink } from './core/sink.ts'
 export { type Scope, type Slot, slot } from './core/slot.ts'
 export type { TopicSource } from './core/source.ts'
 export {
+  type App,
+  type AppStats,
+  BrokenOffError,
+  type KafkaConnection,
+  type PartitionStats,
+  type PostgresConnection,
+  StalledError,
+  type StartSettings,
+  StoppedError,
+  start,
+} from './service/start.ts'
+export {
   describe,
   type NamedStream,
   type Plan,

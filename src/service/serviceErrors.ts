@@ -1,0 +1,56 @@
+/** Why a service stops that no part of it has failed in. */
+import { MillraceError } from '../core/errors.ts'
+import type { AssignedPartition } from '../core/source.ts'
+
+/** What is there has been read, but for partitions that a `signal.break()` without `resumeAfterMs` has parked. */
+export class BrokenOffError extends MillraceError {
+  override readonly retryable = false
+}
+
+/** A partition has records and commits nothing: something hangs that reports no error. */
+export class StalledError extends MillraceError {
+  override readonly retryable = true
+}
+
+/** Somebody stopped the service while somebody else waited for it. */
+export class StoppedError extends MillraceError {
+  override readonly retryable = false
+}
+
+/** Where a break has parked a partition. */
+export interface Parking {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number | undefined
+  readonly reason: string | undefined
+}
+
+export function brokenOff(parked: readonly Parking[]): BrokenOffError {
+  const places = parked.map(({ topic, partition, offset, reason }) => {
+    const at = `${topic}[${partition}]${offset === undefined ? '' : `@${offset}`}`
+    return reason === undefined ? at : `${at}: ${reason}`
+  })
+  return new BrokenOffError('MR-RUN-BROKEN', {
+    what: `signal.break() has stopped ${parked.length === 1 ? 'a partition' : `${parked.length} partitions`} before the end`,
+    why: places.join('\n'),
+    fix: 'What came before is committed. See to the cause, then start again: it goes on at that record.',
+  })
+}
+
+export function stalled(
+  partition: AssignedPartition,
+  position: number | undefined,
+  end: number,
+  afterMs: number,
+): StalledError {
+  return new StalledError('MR-RUN-STALLED', {
+    what: `nothing was committed for ${Math.round(afterMs / 1_000)} s, though the log goes on to ${end}`,
+    why: 'A callback or a query that never ends does that, a batch that takes longer than this, or another owner of the same progress.',
+    fix: 'Start it again: it goes on where it was. Where batches may take this long, raise stallAfterMs.',
+    place: { topic: partition.topic, partition: partition.partition, offset: position },
+  })
+}
+
+export function stoppedFirst(): StoppedError {
+  return new StoppedError('MR-RUN-STOPPED', { what: 'the service was stopped before it had caught up' })
+}

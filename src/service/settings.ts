@@ -1,0 +1,269 @@
+/** Settings of a service: their shape, their rules, their defaults. The command line checks against the same rules. */
+import { SettingsError } from '../core/errors.ts'
+import { type Logger, silentLogger } from '../core/logger.ts'
+import { type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
+import type { SourceClient } from '../core/source.ts'
+import type { KafkaSettings } from '../kafka/settings.ts'
+import type { PostgresSettings } from '../postgres/settings.ts'
+import type { StartFrom } from '../runtime/runner.ts'
+import type { CommitLimits } from '../runtime/task.ts'
+
+/** How to reach Kafka and how to read from it; the group is a setting of the service. */
+export type KafkaConnection = Omit<KafkaSettings, 'groupId'>
+
+/** How to reach Postgres. Parts that are given beside `url` take the place of what the URL says. */
+export type PostgresConnection = Omit<PostgresSettings, 'logger'>
+
+/** What all tasks together may hold in memory that was fetched and is not committed. */
+export interface BufferLimits {
+  readonly maxBytes: number
+  readonly maxItems: number
+}
+
+interface CommonSettings {
+  /** The consumer group, which is also the name that progress is kept under. */
+  readonly group: string
+  readonly postgres: PostgresConnection
+  /**
+   * Where a stream begins that has no progress. Without it: at the beginning, unless the tables hold rows or the group
+   * has committed offsets already, for then it is not clear what was done before, and the start is refused.
+   */
+  readonly from?: StartFrom | undefined
+  /** Bounds of a batch. Defaults: everyMs 1,000, maxItems 25,000, maxBytes 16 MiB. */
+  readonly commit?: Partial<CommitLimits> | undefined
+  /** Defaults: maxBytes 64 MiB, maxItems 200,000. */
+  readonly buffer?: Partial<BufferLimits> | undefined
+  /** A partition that has records and commits nothing for this long stops the service. Default 300,000. */
+  readonly stallAfterMs?: number | undefined
+  /** pino, or anything of its shape. Default: warnings and errors go to the console. */
+  readonly logger?: Logger | undefined
+  /** Aborting it stops the service, also while it is starting; `start` then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+interface OverKafka {
+  readonly kafka: KafkaConnection
+  readonly client?: undefined
+}
+
+interface OverClient {
+  readonly kafka?: undefined
+  /** Reads instead of Kafka: `createMemoryBroker().client(group)` of `millrace/testing`, or a client of your own. */
+  readonly client: SourceClient
+}
+
+/** What `start` is told. */
+export type StartSettings = CommonSettings & (OverKafka | OverClient)
+
+export const defaults = {
+  commit: { everyMs: 1_000, maxItems: 25_000, maxBytes: 16 * 2 ** 20 },
+  buffer: { maxBytes: 64 * 2 ** 20, maxItems: 200_000 },
+  stallAfterMs: 300_000,
+} as const
+
+/** `ssl` of Kafka and of Postgres is `true`, `false` or an object with these. */
+export const tlsRules: OptionRules = {
+  ca: { type: 'object' },
+  cert: { type: 'object' },
+  key: { type: 'object' },
+  servername: { type: 'string' },
+  rejectUnauthorized: { type: 'boolean' },
+}
+
+export const kafkaRules: OptionRules = {
+  brokers: { type: 'strings', required: true },
+  clientId: { type: 'string' },
+  ssl: { type: 'object' },
+  sasl: { type: 'object' },
+  sessionTimeoutMs: { type: 'number', min: 1 },
+  rebalanceTimeoutMs: { type: 'number', min: 1 },
+  fetchMaxBytes: { type: 'number', min: 1 },
+  fetchMaxBytesPerPartition: { type: 'number', min: 1 },
+  fetchMinBytes: { type: 'number', min: 1 },
+  fetchMaxWaitMs: { type: 'number', min: 1 },
+  metadataMaxAgeMs: { type: 'number', min: 1 },
+  connectTimeoutMs: { type: 'number', min: 1 },
+  giveUpAfterMs: { type: 'number', min: 1 },
+}
+
+export const saslRules: OptionRules = {
+  mechanism: { type: 'choice', of: ['plain', 'scram-sha-256', 'scram-sha-512'], required: true },
+  username: { type: 'string', required: true },
+  password: { type: 'string', required: true },
+}
+
+export const postgresRules: OptionRules = {
+  url: { type: 'string' },
+  host: { type: 'string' },
+  port: { type: 'number', min: 1, max: 65_535 },
+  user: { type: 'string' },
+  password: { type: 'string' },
+  database: { type: 'string' },
+  ssl: { type: 'object' },
+  poolSize: { type: 'number', min: 1 },
+  connectTimeoutMs: { type: 'number', min: 1 },
+  lockTimeoutMs: { type: 'number', min: 1 },
+  statementTimeoutMs: { type: 'number', min: 1 },
+  idleInTransactionTimeoutMs: { type: 'number', min: 1 },
+}
+
+export const commitRules: OptionRules = {
+  everyMs: { type: 'number', min: 0 },
+  maxItems: { type: 'number', min: 1 },
+  maxBytes: { type: 'number', min: 1 },
+}
+
+export const bufferRules: OptionRules = {
+  maxBytes: { type: 'number', min: 1 },
+  maxItems: { type: 'number', min: 1 },
+}
+
+export const serviceRules: OptionRules = {
+  group: { type: 'string', required: true },
+  kafka: { type: 'object' },
+  client: { type: 'object' },
+  postgres: { type: 'object', required: true },
+  from: { type: 'string' },
+  commit: { type: 'object' },
+  buffer: { type: 'object' },
+  stallAfterMs: { type: 'number', min: 1_000 },
+  logger: { type: 'object' },
+  signal: { type: 'object' },
+}
+
+/** Settings with every default filled in. */
+export interface ResolvedSettings {
+  readonly group: string
+  readonly kafka: KafkaConnection | undefined
+  readonly client: SourceClient | undefined
+  readonly postgres: PostgresConnection
+  readonly from: StartFrom | undefined
+  readonly commit: CommitLimits
+  readonly buffer: BufferLimits
+  readonly stallAfterMs: number
+  readonly logger: Logger
+  readonly signal: AbortSignal | undefined
+}
+
+/** Checks the settings of `start` and fills in the defaults. @throws SettingsError that names the setting */
+export function resolveSettings(settings: StartSettings): ResolvedSettings {
+  const { group, kafka, client, postgres, from, commit = {}, buffer = {}, logger, signal } = settings
+  const { from: _from, ...plain } = settings
+  check('start()', plain, serviceRules)
+  checkFrom(from)
+  if ((kafka === undefined) === (client === undefined)) {
+    throw new SettingsError('MR-SETTING', {
+      what: kafka === undefined ? 'start() needs "kafka"' : 'start() takes "kafka" or "client", not both',
+      fix: "Say where to read from: kafka: { brokers: ['localhost:9092'] }.",
+    })
+  }
+  if (kafka !== undefined) checkKafka(kafka)
+  checkPostgres(postgres)
+  check('start(): "commit"', commit, commitRules)
+  check('start(): "buffer"', buffer, bufferRules)
+  return {
+    group,
+    kafka,
+    client,
+    postgres: withoutUrlParts(postgres),
+    from,
+    commit: { ...defaults.commit, ...definedOf(commit) },
+    buffer: { ...defaults.buffer, ...definedOf(buffer) },
+    stallAfterMs: settings.stallAfterMs ?? defaults.stallAfterMs,
+    logger: logger ?? consoleLogger,
+    signal,
+  }
+}
+
+const settingError: OptionErrorMaker = (text) => new SettingsError('MR-SETTING', text)
+
+function check(owner: string, options: object, rules: OptionRules): void {
+  validateOptions(owner, options, rules, settingError)
+}
+
+function checkFrom(from: unknown): void {
+  if (from === undefined || from === 'earliest' || from === 'latest') return
+  if (from instanceof Date && !Number.isNaN(from.getTime())) return
+  throw settingError({ what: `start(): "from" must be "earliest", "latest" or a Date, but is ${shown(from)}` })
+}
+
+function checkKafka(kafka: KafkaConnection): void {
+  check('start(): "kafka"', withoutBooleanSsl(kafka), kafkaRules)
+  if (typeof kafka.ssl === 'object') {
+    // Certificates are texts, buffers or lists of them; Node says what is wrong with one better than a rule can.
+    const { ca: _ca, cert: _cert, key: _key, ...rest } = kafka.ssl
+    check('start(): "kafka.ssl"', rest, tlsRules)
+  }
+  if (kafka.sasl !== undefined) checkSasl(kafka.sasl)
+}
+
+function checkSasl(sasl: NonNullable<KafkaConnection['sasl']>): void {
+  // A password of the wrong type would be shown by the rule.
+  if (sasl.password !== undefined && typeof sasl.password !== 'string') {
+    throw settingError({ what: 'start(): "kafka.sasl": "password" must be a text' })
+  }
+  check('start(): "kafka.sasl"', sasl, saslRules)
+}
+
+function checkPostgres(postgres: PostgresConnection): void {
+  for (const secret of ['url', 'password'] as const) {
+    if (postgres[secret] !== undefined && typeof postgres[secret] !== 'string') {
+      throw settingError({ what: `start(): "postgres": "${secret}" must be a text` })
+    }
+  }
+  check('start(): "postgres"', withoutBooleanSsl(postgres), postgresRules)
+  if (postgres.url === undefined && postgres.host === undefined) {
+    throw settingError({
+      what: 'start(): "postgres" needs "url", or "host" and what else it takes',
+      fix: 'Write url as postgres://user:password@host:5432/database.',
+    })
+  }
+}
+
+function withoutBooleanSsl({ ssl, ...rest }: { readonly ssl?: unknown }): object {
+  return ssl === undefined || typeof ssl === 'boolean' ? rest : { ...rest, ssl }
+}
+
+/**
+ * One URL from a URL and parts beside it. pg would let the URL win, and with it its missing password: then a password
+ * could not be kept out of a URL.
+ */
+function withoutUrlParts({
+  url,
+  host,
+  port,
+  user,
+  password,
+  database,
+  ...rest
+}: PostgresConnection): PostgresConnection {
+  const parts = { host, port, user, password, database }
+  if (url === undefined) return { ...parts, ...rest }
+  if (!URL.canParse(url) || Object.values(parts).every((part) => part === undefined)) return { url, ...rest }
+  const merged = new URL(url)
+  if (host !== undefined) merged.hostname = host
+  if (port !== undefined) merged.port = String(port)
+  if (user !== undefined) merged.username = encodeURIComponent(user)
+  if (password !== undefined) merged.password = encodeURIComponent(password)
+  if (database !== undefined) merged.pathname = `/${encodeURIComponent(database)}`
+  const lost = (user !== undefined && merged.username === '') || (password !== undefined && merged.password === '')
+  if (lost) {
+    throw settingError({
+      what: 'start(): "postgres": user and password cannot be put into a URL without a host',
+      fix: 'Leave "url" out and give host, port, user, password and database; a host may be the folder of a socket.',
+    })
+  }
+  return { url: merged.href, ...rest }
+}
+
+/** Without what is there but undefined, which would hide a default. */
+function definedOf<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}
+
+/** What a service says that was given no logger: nothing but what somebody should see. */
+const consoleLogger: Logger = {
+  ...silentLogger,
+  warn: (fields, message) => console.warn(`millrace: ${message ?? ''}`, fields),
+  error: (fields, message) => console.error(`millrace: ${message ?? ''}`, fields),
+}
