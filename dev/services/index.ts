@@ -3,9 +3,9 @@ import { type KafkaOptions, type KafkaService, startKafka } from './kafka.ts'
 import { type PostgresService, startPostgres } from './postgres.ts'
 
 export { type KafkaService, startKafka } from './kafka.ts'
-export { type KafkaAvailability, kafkaAvailability } from './kafkaJars.ts'
+export { kafkaAvailability } from './kafkaJars.ts'
 export { type PostgresService, startPostgres } from './postgres.ts'
-export { ServiceError, type ServiceErrorCode } from './serviceError.ts'
+export { ServiceError } from './serviceError.ts'
 
 export interface WantedServices {
   /** Default: none. */
