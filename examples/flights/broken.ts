@@ -11,6 +11,8 @@ export type Fate = 'collected' | 'ignored' | 'skipped'
 export interface BrokenRecord {
   readonly name: string
   readonly fate: Fate
+  /** The code of the error that the collector must hold for it: one of millrace's own, or an SQLSTATE. */
+  readonly code: string | undefined
   /** The key of its record: an airport's code. */
   readonly key: string
   readonly value: Buffer | null
@@ -18,29 +20,63 @@ export interface BrokenRecord {
 
 interface Recipe {
   readonly name: string
+  /** The error's code where it must be collected. */
+  readonly code?: string
   readonly fate: Fate
   readonly make: (flight: Flight, encode: (flight: Flight) => Buffer) => Buffer | null
 }
 
 const recipes: readonly Recipe[] = [
-  { name: 'truncated Avro', fate: 'collected', make: (flight, encode) => shortened(encode(flight), 4) },
-  { name: 'NUL in a text', fate: 'collected', make: (flight, encode) => encode({ ...flight, remark: 'gate\u0000A7' }) },
+  {
+    name: 'truncated Avro',
+    fate: 'collected',
+    code: 'MR-DECODE-AVRO',
+    make: (flight, encode) => shortened(encode(flight), 4),
+  },
+  {
+    name: 'NUL in a text',
+    fate: 'collected',
+    code: 'MR-SINK-TYPE',
+    make: (flight, encode) => encode({ ...flight, remark: 'gate\u0000A7' }),
+  },
   { name: 'unknown origin', fate: 'ignored', make: (flight, encode) => encode({ ...flight, origin: 'ZZZ' }) },
-  { name: 'delay beyond the CHECK', fate: 'collected', make: (flight, encode) => encode({ ...flight, delay: 999_999 }) },
+  {
+    name: 'delay beyond the CHECK',
+    fate: 'collected',
+    code: '23514',
+    make: (flight, encode) => encode({ ...flight, delay: 999_999 }),
+  },
   { name: 'null value', fate: 'skipped', make: () => null },
-  { name: 'unknown schema id', fate: 'collected', make: (flight, encode) => withSchemaId(encode(flight), 4_711) },
-  { name: 'JSON in place of Avro', fate: 'collected', make: (flight) => Buffer.from(JSON.stringify(flight)) },
+  {
+    name: 'unknown schema id',
+    fate: 'collected',
+    code: 'MR-DECODE-SCHEMA-ID',
+    make: (flight, encode) => withSchemaId(encode(flight), 4_711),
+  },
+  {
+    name: 'JSON in place of Avro',
+    fate: 'collected',
+    code: 'MR-DECODE-FRAMING',
+    make: (flight) => Buffer.from(JSON.stringify(flight)),
+  },
   { name: 'unknown destination', fate: 'ignored', make: (flight, encode) => encode({ ...flight, destination: 'QQQ' }) },
-  { name: 'empty value', fate: 'collected', make: () => Buffer.alloc(0) },
+  { name: 'empty value', fate: 'collected', code: 'MR-DECODE-FRAMING', make: () => Buffer.alloc(0) },
   {
     name: 'landing where it started',
     fate: 'collected',
+    code: '23514',
     make: (flight, encode) => encode({ ...flight, destination: flight.origin }),
   },
-  { name: 'text of 2 GB, it says', fate: 'collected', make: (flight, encode) => withHugeText(encode(flight), flight) },
+  {
+    name: 'text of 2 GB, it says',
+    fate: 'collected',
+    code: 'MR-DECODE-AVRO',
+    make: (flight, encode) => withHugeText(encode(flight), flight),
+  },
   {
     name: 'date in no calendar',
     fate: 'collected',
+    code: 'MR-DECODE-LONG',
     make: (flight, encode) => withDateBeyondCalendars(encode(flight)),
   },
 ]
@@ -69,7 +105,7 @@ export function brokenRecord(index: number, after: Flight, encode: (flight: Flig
   if (recipe === undefined) throw new RangeError(`there are ${recipes.length} broken records, not ${index + 1}`)
   // Far enough that the plan's filter keeps it, or it would be dropped before what is wrong with it shows.
   const value = recipe.make({ ...after, distance: 500 }, encode)
-  return { name: recipe.name, fate: recipe.fate, key: after.origin, value }
+  return { name: recipe.name, fate: recipe.fate, code: recipe.code, key: after.origin, value }
 }
 
 const framingBytes = 5

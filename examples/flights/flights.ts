@@ -9,7 +9,10 @@ import { flightSchema, flightSchemaId } from './schema.ts'
 
 const airports = await readAirports()
 
-export const flightTopic = topic('flights', avro(flightSchema, { framing: { confluent: { [flightSchemaId]: flightSchema } } }))
+export const flightTopic = topic(
+  'flights',
+  avro(flightSchema, { framing: { confluent: { [flightSchemaId]: flightSchema } } }),
+)
 
 export interface FlightTableRow {
   readonly departs_at: Date

@@ -1,5 +1,5 @@
 /** Fills the topic `flights`: in Kafka, or in a broker in memory. */
-import { type Admin, type Kafka, Partitioners } from 'kafkajs'
+import { type Kafka, Partitioners } from 'kafkajs'
 import type { FlightRecord } from './records.ts'
 
 export const flightsTopic = 'flights'
@@ -8,18 +8,17 @@ export const flightsPartitions = 4
 /** Told the number of records that have been written so far. */
 export type OnLoaded = (records: number) => void
 
-/** Whether the brokers have the topic from an earlier run. */
-export async function topicExists(admin: Admin): Promise<boolean> {
-  return (await admin.listTopics()).includes(flightsTopic)
-}
-
 /**
  * Makes the topic and writes the records to it, by key, as the Java client would spread them.
  *
  * While the brokers write one block, the next one is encoded; there is never more than one on its way, so the order of
  * each partition is that of the records.
  */
-export async function loadKafka(kafka: Kafka, blocks: AsyncIterable<FlightRecord[]>, onLoaded: OnLoaded): Promise<void> {
+export async function loadKafka(
+  kafka: Kafka,
+  blocks: AsyncIterable<FlightRecord[]>,
+  onLoaded: OnLoaded,
+): Promise<void> {
   const admin = kafka.admin()
   await admin.connect()
   try {
@@ -29,7 +28,8 @@ export async function loadKafka(kafka: Kafka, blocks: AsyncIterable<FlightRecord
         {
           topic: flightsTopic,
           numPartitions: flightsPartitions,
-          replicationFactor: 1,
+          // As the brokers have it by default: one on a broker of its own, more in a cluster.
+          replicationFactor: -1,
           // The flights are of 2001: a topic that forgets after seven days would forget them while they are read.
           configEntries: [{ name: 'retention.ms', value: '-1' }],
         },

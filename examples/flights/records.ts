@@ -1,5 +1,5 @@
 /** What the demo puts into the topic: real flights with broken records among them, in an order that never changes. */
-import { brokenCount, brokenPositions, brokenRecord, type Fate } from './broken.ts'
+import { type BrokenRecord, brokenCount, brokenPositions, brokenRecord } from './broken.ts'
 import { readFlights } from './dataset.ts'
 import type { Flight } from './schema.ts'
 
@@ -11,12 +11,8 @@ export interface FlightRecord {
   readonly timestamp: number
 }
 
-/** A broken record with its bytes, by which the demo finds it in the error collector again. */
-export interface PlacedRecord {
-  readonly name: string
-  readonly fate: Fate
-  readonly value: Buffer | null
-}
+/** A broken record in its place; its bytes are how the demo finds it in the error collector again. */
+export type PlacedRecord = Omit<BrokenRecord, 'key'>
 
 /** Number of records that {@link flightRecords} gives for so many flights. */
 export function recordCount(flights: number): number {
@@ -44,9 +40,9 @@ export async function* flightRecords(
       const timestamp = flight.date.getTime()
       records.push({ key: flight.origin, value: encode(flight), timestamp })
       while (positions[broken] === position) {
-        const { name, fate, key, value } = brokenRecord(broken, flight, encode)
-        onBroken({ name, fate, value })
-        records.push({ key, value, timestamp })
+        const { key, ...placed } = brokenRecord(broken, flight, encode)
+        onBroken(placed)
+        records.push({ key, value: placed.value, timestamp })
         broken++
       }
       position++

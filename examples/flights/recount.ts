@@ -120,7 +120,9 @@ export async function recountTables(database: Queryable): Promise<TableContents>
       select md5(concat_ws('|', extract(epoch from departs_at)::bigint, origin, origin_city, destination,
         destination_city, distance_km, delay_minutes, coalesce(remark, ''))) as hash from flights
     ) as hashed`)
-  const { rows: airports } = await database.query('select origin, flights, delay_minutes, distance_km from airport_totals')
+  const { rows: airports } = await database.query(
+    'select origin, flights, delay_minutes, distance_km from airport_totals',
+  )
   const totals = airports.map((row): [string, Totals] => [
     String(row.origin),
     {
@@ -139,7 +141,9 @@ export function differences(expected: TableContents, found: TableContents): stri
   if (expected.rows !== found.rows) {
     sentences.push(`flights has ${found.rows} rows and should have ${expected.rows}`)
   } else if (expected.checksum !== found.checksum) {
-    sentences.push(`flights has the right number of rows but not the right rows (${found.checksum}, not ${expected.checksum})`)
+    sentences.push(
+      `flights has the right number of rows but not the right rows (${found.checksum}, not ${expected.checksum})`,
+    )
   }
   for (const origin of new Set([...expected.totals.keys(), ...found.totals.keys()])) {
     const [should, is] = [totalsText(expected.totals.get(origin)), totalsText(found.totals.get(origin))]

@@ -7,6 +7,8 @@ import { differences, type Queryable, type Recount, recountTables } from './reco
 export interface CollectedRecord {
   readonly place: string
   readonly step: string
+  /** The error's code: one of millrace's own, or an SQLSTATE. */
+  readonly code: string | undefined
   readonly reason: string
   readonly value: Buffer | null
 }
@@ -56,7 +58,8 @@ async function readCollected(database: Queryable, group: string): Promise<Collec
   return rows.map((row) => ({
     place: `${row.topic}[${row.partition}]@${row.record_offset}`,
     step: String(row.step),
-    reason: row.error_code === null ? String(row.error_message) : `${row.error_message} (${row.error_code})`,
+    code: row.error_code === null ? undefined : String(row.error_code),
+    reason: String(row.error_message),
     value: Buffer.isBuffer(row.value) ? row.value : null,
   }))
 }
@@ -68,10 +71,15 @@ function nameOf(record: CollectedRecord, broken: readonly PlacedRecord[]): strin
 /** Each record that must be collected is there once, by its bytes, and nothing else is. */
 export function fateComplaints(broken: readonly PlacedRecord[], collected: readonly CollectedRecord[]): string[] {
   const complaints: string[] = []
-  for (const { name, fate, value } of broken) {
-    const times = collected.filter((record) => sameBytes(record.value, value)).length
+  for (const { name, fate, code, value } of broken) {
+    const found = collected.filter((record) => sameBytes(record.value, value))
     const should = fate === 'collected' ? 1 : 0
-    if (times !== should) complaints.push(`"${name}" is ${times} times in the error collector and should be ${should} times`)
+    if (found.length !== should) {
+      complaints.push(`"${name}" is ${found.length} times in the error collector and should be ${should} times`)
+    }
+    for (const record of found) {
+      if (record.code !== code) complaints.push(`"${name}" was collected for ${record.code} and should be for ${code}`)
+    }
   }
   for (const record of collected) {
     if (!broken.some((placed) => sameBytes(placed.value, record.value))) {
@@ -100,5 +108,8 @@ export function outcomeComplaints(
   }
   return Object.entries(should)
     .filter(([name, count]) => outcomes[name as keyof OutcomeCounts] !== count)
-    .map(([name, count]) => `the service counted ${outcomes[name as keyof OutcomeCounts]} items as ${name} and should have counted ${count}`)
+    .map(
+      ([name, count]) =>
+        `the service counted ${outcomes[name as keyof OutcomeCounts]} items as ${name} and should have counted ${count}`,
+    )
 }

@@ -41,7 +41,12 @@ describe('the flights', () => {
 test('the airports are known by their code', async () => {
   const airports = await readAirports()
   expect(airports.size).toBe(3_376)
-  expect(airports.get('LAX')).toEqual({ iata: 'LAX', name: 'Los Angeles International', city: 'Los Angeles', state: 'CA' })
+  expect(airports.get('LAX')).toEqual({
+    iata: 'LAX',
+    name: 'Los Angeles International',
+    city: 'Los Angeles',
+    state: 'CA',
+  })
   expect(airports.get('DBN')?.name).toBe('W. H. "Bud" Barron')
 })
 

@@ -13,7 +13,11 @@ const records500 = recordsOf(500)
 async function recordsOf(limit: number) {
   const placed: PlacedRecord[] = []
   const records: FlightRecord[] = []
-  for await (const block of flightRecords(limit, (flight) => codec.encode(flight), (one) => placed.push(one))) {
+  for await (const block of flightRecords(
+    limit,
+    (flight) => codec.encode(flight),
+    (one) => placed.push(one),
+  )) {
     records.push(...block)
   }
   return { records, placed }
