@@ -26,6 +26,14 @@ export interface TableConstraint {
   readonly deferrable: boolean
 }
 
+export interface ForeignKey {
+  readonly columns: readonly string[]
+  /** The other table, which may be the same. */
+  readonly refersTo: number
+  /** Columns there, one for each of `columns`. */
+  readonly otherColumns: readonly string[]
+}
+
 export interface UniqueIndex {
   /** Undefined for an index on expressions. */
   readonly columns: readonly string[] | undefined
@@ -45,8 +53,7 @@ export interface TableInfo {
   readonly columns: ReadonlyMap<string, TableColumn>
   readonly uniques: readonly UniqueIndex[]
   readonly constraints: readonly TableConstraint[]
-  /** Tables that foreign keys of this one point to, itself included when they do. */
-  readonly references: readonly number[]
+  readonly foreignKeys: readonly ForeignKey[]
   /** Triggers or rules of the user's, which may do anything with a row. */
   readonly hasTriggers: boolean
   readonly mayInsert: boolean
@@ -118,11 +125,17 @@ interface ConstraintRow extends pg.QueryResultRow {
   columns: string[] | null
   condeferrable: boolean
   refers_to: number
+  paired: string[] | null
+  other_columns: string[] | null
 }
 
 const constraintQuery = `
   select k.contype, k.condeferrable, k.confrelid::int8::float8 as refers_to,
-    (select array_agg(a.attname::text) from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)) as columns
+    (select array_agg(a.attname::text) from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)) as columns,
+    (select array_agg(a.attname::text order by u.n) from unnest(k.conkey) with ordinality u (attnum, n)
+      join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.attnum) as paired,
+    (select array_agg(a.attname::text order by u.n) from unnest(k.confkey) with ordinality u (attnum, n)
+      join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.attnum) as other_columns
   from pg_constraint k
   where k.conrelid = $1::int8::oid and k.contype in ('c', 'f', 'x')`
 
@@ -172,7 +185,9 @@ export async function readTable(link: Link, name: string): Promise<TableInfo | u
       columns: row.columns ?? undefined,
       deferrable: row.condeferrable,
     })),
-    references: constraints.rows.filter(({ contype }) => contype === 'f').map(({ refers_to }) => refers_to),
+    foreignKeys: constraints.rows
+      .filter(({ contype }) => contype === 'f')
+      .map((row) => ({ columns: row.paired ?? [], refersTo: row.refers_to, otherColumns: row.other_columns ?? [] })),
     hasTriggers: table.has_triggers,
     mayInsert: table.may_insert,
     mayUpsert: table.may_upsert,
@@ -218,7 +233,7 @@ export function inForeignKeyOrder<T extends { readonly name: string; readonly ta
   const ordered: T[] = []
   while (left.length > 0) {
     const waitsFor = ({ table }: T) =>
-      left.some((other) => other.table.oid !== table.oid && table.references.includes(other.table.oid))
+      left.some(({ table: { oid } }) => oid !== table.oid && table.foreignKeys.some(({ refersTo }) => refersTo === oid))
     const next = left.findIndex((sink) => !waitsFor(sink))
     ordered.push(...left.splice(Math.max(next, 0), 1))
   }

@@ -2,6 +2,7 @@ import type { Sink } from '../core/sink.ts'
 import { ByteWriter } from './byteWriter.ts'
 import type { Link } from './connections.ts'
 import { nullMisfit } from './encoder.ts'
+import type { KeyTrail } from './keyTrail.ts'
 import { type AnyRow, type Layout, RowLayouts, type WrittenColumn } from './rowLayout.ts'
 import type { BoundSink } from './sinkChecks.ts'
 import { Owners, type Selection, selectRows, type TableBuffer, WriteRefused } from './tableBuffer.ts'
@@ -70,6 +71,7 @@ interface Target {
 /** Rows that are only added. They are kept as the bytes that COPY will send; undoing is setting a length back. */
 export class CopyBuffer implements TableBuffer {
   readonly bound: BoundSink
+  readonly trail: KeyTrail | undefined
   readonly #layouts: RowLayouts<Target>
   readonly #segments: Segment[] = []
   /** The segment of each row; looked at only when there are several. */
@@ -77,8 +79,9 @@ export class CopyBuffer implements TableBuffer {
   #layout: Layout<Target> | undefined
   #length = 0
 
-  constructor(bound: BoundSink) {
+  constructor(bound: BoundSink, trail?: KeyTrail) {
     this.bound = bound
+    this.trail = trail
     this.#layouts = new RowLayouts(bound, (columns) => this.#targetFor(columns))
   }
 
@@ -110,6 +113,7 @@ export class CopyBuffer implements TableBuffer {
     const { segment } = this.#layout.target
     segment.add(owner)
     if (this.#segments.length > 1) this.#noteSegment(this.#segments.indexOf(segment))
+    this.trail?.append(given, owner)
     this.#length += 1
   }
 
@@ -123,6 +127,7 @@ export class CopyBuffer implements TableBuffer {
         segment?.truncate(segment.length - 1)
       }
     }
+    this.trail?.truncate(length)
     this.#length = length
   }
 

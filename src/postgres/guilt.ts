@@ -160,7 +160,7 @@ function exactlyNamed(buffers: readonly TableBuffer[], refusal: Refusal): number
   const line = lineIsLast(buffers, refusal)
   const table = buffers[0]?.bound.table
   if (line === undefined || table === undefined || table.hasTriggers) return undefined
-  if (table.references.length > 0 || table.uniques.some(({ deferrable }) => deferrable)) return undefined
+  if (table.foreignKeys.length > 0 || table.uniques.some(({ deferrable }) => deferrable)) return undefined
   const exclusions = table.constraints.filter(({ kind }) => kind === 'exclusion')
   if (exclusions.some(({ deferrable }) => deferrable)) return undefined
   const hasIndexes = table.uniques.length > 0 || exclusions.length > 0

@@ -4,6 +4,7 @@ import type { Claim, CommitRequest, SourceProgress, Store, TaskId } from '../cor
 import { commitBatch } from './commit.ts'
 import { Connections, type Link } from './connections.ts'
 import { CopyBuffer } from './copyBuffer.ts'
+import { trailFor } from './keyTrail.ts'
 import { migrate } from './migrate.ts'
 import { checkSurroundings } from './preconditions.ts'
 import { claimTask, readProgress } from './progress.ts'
@@ -39,9 +40,11 @@ class PostgresStore implements Store {
   }
 
   createBuffers(sinks: readonly Sink<never>[]): RowBuffer[] {
+    const tables = sinks.map((sink) => this.#boundOf(sink).table)
     return sinks.map((sink) => {
       const bound = this.#boundOf(sink)
-      return sink.key.length === 0 ? new CopyBuffer(bound) : new UpsertBuffer(bound)
+      const trail = trailFor(bound, tables)
+      return sink.key.length === 0 ? new CopyBuffer(bound, trail) : new UpsertBuffer(bound, trail)
     })
   }
 

@@ -1,5 +1,6 @@
 import type { RowBuffer } from '../core/sink.ts'
 import type { Link } from './connections.ts'
+import type { KeyTrail } from './keyTrail.ts'
 import type { BoundSink } from './sinkChecks.ts'
 
 /** Which rows of a buffer are written, and in which order. */
@@ -15,6 +16,8 @@ export interface TableBuffer extends RowBuffer {
   readonly bound: BoundSink
   /** Names of the columns that rows were written to so far. */
   readonly columnNames: readonly string[]
+  /** The keys of the rows, where a foreign key ties the table to another one of the batch, or to itself. */
+  readonly trail: KeyTrail | undefined
   /** Calls back for the owner of every row. */
   eachOwner(callback: (owner: number) => void): void
   /** Writes what is selected, inside the caller's transaction. @throws WriteRefused */

@@ -2,6 +2,7 @@ import type { Sink } from '../core/sink.ts'
 import type { ColumnType } from './columnType.ts'
 import type { Link } from './connections.ts'
 import { nullMisfit } from './encoder.ts'
+import type { KeyTrail } from './keyTrail.ts'
 import { type Cell, mergeRule } from './merge.ts'
 import { type AnyRow, isOfLayout, type Layout, RowLayouts, type WrittenColumn } from './rowLayout.ts'
 import type { BoundSink } from './sinkChecks.ts'
@@ -32,6 +33,7 @@ interface Column extends MergedColumn {
 /** Rows of a sink with a key. They are kept as converted values by column, merged per key and sent as arrays. */
 export class UpsertBuffer {
   readonly bound: BoundSink
+  readonly trail: KeyTrail | undefined
   readonly #mode: UpsertMode
   readonly #layouts: RowLayouts<Shape>
   readonly #columns = new Map<string, Column>()
@@ -46,8 +48,9 @@ export class UpsertBuffer {
   /** Whether Postgres has been seen to take two of our keys for one. */
   #asksForKeys = false
 
-  constructor(bound: BoundSink) {
+  constructor(bound: BoundSink, trail?: KeyTrail) {
     this.bound = bound
+    this.trail = trail
     this.#mode = upsertMode(bound)
     this.#layouts = new RowLayouts(bound, (columns) => this.#shapeFor(columns))
   }
@@ -91,6 +94,7 @@ export class UpsertBuffer {
     this.#shapeOf.push(shape.index)
     this.#sizes.push(this.byteSize + bytes)
     this.#owners.push(owner)
+    this.trail?.append(given, owner)
   }
 
   truncate(length: number): void {
@@ -99,6 +103,7 @@ export class UpsertBuffer {
     this.#shapeOf.length = length
     this.#sizes.length = length
     this.#owners.length = length
+    this.trail?.truncate(length)
     if (length === 0) this.#unsure = false
   }
 

@@ -4,6 +4,7 @@ import type { CommitRequest } from '../core/store.ts'
 import { inForeignKeyOrder } from './catalog.ts'
 import type { Link } from './connections.ts'
 import { CopyBuffer } from './copyBuffer.ts'
+import { inTransactionCheckParents } from './lateParents.ts'
 import type { Selection, TableBuffer } from './tableBuffer.ts'
 import { UpsertBuffer } from './upsertBuffer.ts'
 
@@ -21,6 +22,7 @@ export async function inTransactionWrite(
   buffers: readonly TableBuffer[],
   selection: Selection,
 ): Promise<void> {
+  await inTransactionCheckParents(link, buffers, selection)
   for (const buffer of buffers) await buffer.inTransactionFlush(link, selection)
 }
 

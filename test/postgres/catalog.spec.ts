@@ -5,7 +5,11 @@ import { boundTo } from './support.ts'
 
 const sink = (name: string, oid: number, references: readonly number[]) => ({
   name,
-  table: { ...boundTo([]).table, oid, references },
+  table: {
+    ...boundTo([]).table,
+    oid,
+    foreignKeys: references.map((refersTo) => ({ columns: ['a'], refersTo, otherColumns: ['a'] })),
+  },
 })
 const names = (sinks: Parameters<typeof inForeignKeyOrder>[0]) => inForeignKeyOrder(sinks).map(({ name }) => name)
 

@@ -37,7 +37,7 @@ export function boundTo(
       columns: new Map(columns.map((each) => [each.name, each])),
       uniques: key.length === 0 ? [] : [{ columns: key, arbiter: true, deferrable: false, nullsEqual: false }],
       constraints: [],
-      references: [],
+      foreignKeys: [],
       hasTriggers: false,
       mayInsert: true,
       mayUpsert: true,
