@@ -65,7 +65,7 @@ export interface CommitRequest {
   readonly buffers: readonly RowBuffer[]
   /** Where an owner stands in offset order; undefined when the owner was undone and its rows must not be written. */
   position(owner: number): number | undefined
-  /** Whether any owner was undone or stands out of order; when false, rows may be taken as they were appended. */
+  /** Whether every owner stands, and appended its rows in offset order: they may then be taken as they are. */
   readonly allInOrder: boolean
   readonly collected: readonly CollectedItem[]
 }
@@ -93,7 +93,9 @@ export interface Store {
   /** Buffers for one task, one for each sink, in the order of `sinks`. */
   createBuffers(sinks: readonly Sink<never>[]): RowBuffer[]
   /** Progress of every task of an application, to see whether it is a first start. */
-  readProgress(app: string): Promise<readonly (SourceProgress & { readonly stream: string; readonly partition: number })[]>
+  readProgress(
+    app: string,
+  ): Promise<readonly (SourceProgress & { readonly stream: string; readonly partition: number })[]>
   /** Names of the sinks among `sinks` that hold rows already. */
   holdRows(sinks: readonly Sink<never>[]): Promise<readonly string[]>
   /**

@@ -81,7 +81,9 @@ export class MemoryStore implements Store {
   async readProgress(app: string) {
     return [...this.#progress.values()]
       .filter(({ task }) => task.app === app)
-      .flatMap(({ task, progress }) => progress.map((row) => ({ ...row, stream: task.stream, partition: task.partition })))
+      .flatMap(({ task, progress }) =>
+        progress.map((row) => ({ ...row, stream: task.stream, partition: task.partition })),
+      )
   }
 
   async holdRows(sinks: readonly Sink<never>[]): Promise<readonly string[]> {
@@ -110,7 +112,10 @@ export class MemoryStore implements Store {
     this.#tables = this.#written(request)
     this.collected.push(...request.collected)
     known.version++
-    known.progress = request.progress
+    known.progress = [
+      ...known.progress.filter(({ source }) => !request.progress.some((row) => row.source === source)),
+      ...request.progress,
+    ]
     claim.version = known.version
     this.commits++
   }
@@ -119,7 +124,8 @@ export class MemoryStore implements Store {
   #written({ buffers, position }: CommitRequest): Map<string, Row[]> {
     const tables = new Map([...this.#tables].map(([name, rows]) => [name, [...rows]]))
     const pending = buffers.flatMap((buffer) => {
-      if (!(buffer instanceof MemoryBuffer)) throw new StoreError('MR-TEST-STORE', { what: 'a buffer of another store' })
+      if (!(buffer instanceof MemoryBuffer))
+        throw new StoreError('MR-TEST-STORE', { what: 'a buffer of another store' })
       return buffer.rows.map((row, index) => ({ sink: buffer.sink, row, owner: buffer.owners[index] as number }))
     })
     const standing = pending
@@ -141,7 +147,8 @@ export class MemoryStore implements Store {
 }
 
 function upsert(rows: Row[], row: Row, { key, onConflict }: Sink<never>): void {
-  const index = key.length === 0 ? -1 : rows.findIndex((other) => key.every((column) => sameKey(other[column], row[column])))
+  const index =
+    key.length === 0 ? -1 : rows.findIndex((other) => key.every((column) => sameKey(other[column], row[column])))
   if (index < 0) rows.push(row)
   else if (onConflict !== 'nothing') {
     const known = rows[index] as Row
@@ -164,7 +171,7 @@ function combined(rule: string | undefined, known: unknown, value: unknown): unk
   if (known === null || known === undefined) return value
   if (value === null || value === undefined) return known
   if (rule === 'add') return (known as number) + (value as number)
-  return (rule === 'min') === ((value as number) < (known as number)) ? value : known
+  return (rule === 'min') === (value as number) < (known as number) ? value : known
 }
 
 function keyOf({ app, stream, partition }: TaskId): string {
