@@ -11,7 +11,7 @@ import { FenceLostError, PlanError, SettingsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { type PlanLeaf, type SinkNode, type SourceNode, stepsOf } from '../core/plan.ts'
 import type { Sink } from '../core/sink.ts'
-import type { AssignedPartition, Assignment, SourceClient } from '../core/source.ts'
+import type { AssignedPartition, Assignment, SourceClient, TopicSource } from '../core/source.ts'
 import type { Store } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
@@ -34,6 +34,8 @@ export interface RunnerSettings {
   readonly from: StartFrom | undefined
   readonly clock: Clock
   readonly log: Logger
+  /** How a source is read, where it is not as the plan says: test drivers freeze what was decoded. */
+  readonly readAs?: (source: TopicSource<unknown>) => TopicSource<unknown>
   readonly onCommit?: (report: CommitReport) => void
   readonly onBatch?: (batch: Batch, end: BatchEnd, task: { readonly stream: string }) => void
 }
@@ -158,7 +160,8 @@ export class Runner {
   }
 
   #run(stream: StreamPlan, partition: AssignedPartition, progress: { known: boolean; first: boolean }): void {
-    const { app, store, limits, clock, log, onCommit, onBatch } = this.#settings
+    const { app, store, limits, clock, log, readAs, onCommit, onBatch } = this.#settings
+    const { source } = stream.source
     const task = new Task({
       leaves: stream.leaves,
       sinks: stream.sinks,
@@ -166,7 +169,7 @@ export class Runner {
         app,
         stream: stream.name,
         partition: partition.partition,
-        source: stream.source.source,
+        source: readAs?.(source) ?? source,
         sourceStep: stream.source.name,
         clock,
         log,

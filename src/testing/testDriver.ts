@@ -1,9 +1,10 @@
 /** Runs a plan on a laptop: real codecs, the real runtime, a broker and a store in memory, and time that only moves when told. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SettingsError } from '../core/errors.ts'
+import { silentLogger } from '../core/logger.ts'
 import { type OptionRules, validateOptions } from '../core/options.ts'
 import { noOutcomes, type OutcomeCounts, type OutcomeName } from '../core/outcome.ts'
-import { silentLogger } from '../core/logger.ts'
+import { stepsOf } from '../core/plan.ts'
 import type { RecordHeader } from '../core/record.ts'
 import type { Sink } from '../core/sink.ts'
 import type { TopicSource } from '../core/source.ts'
@@ -13,7 +14,7 @@ import type { BatchEnd } from '../runtime/closeBatch.ts'
 import { Runner } from '../runtime/runner.ts'
 import type { CommitReport } from '../runtime/task.ts'
 import { leavesOf, type Plan } from '../stream.ts'
-import { stepsOf } from '../core/plan.ts'
+import { deepFreeze } from './deepFreeze.ts'
 import { createMemoryBroker } from './memoryBroker.ts'
 import { MemoryStore, type MemoryStoreOptions } from './memoryStore.ts'
 import { VirtualClock } from './virtualClock.ts'
@@ -38,6 +39,9 @@ export interface RecordOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** What the record of one value of many has beside it. */
+export type RecordOptionsOf<T> = (value: T, index: number) => RecordOptions
+
 /** What became of one item. */
 export interface ItemOutcome {
   readonly stream: string
@@ -52,8 +56,8 @@ export interface ItemOutcome {
 export interface TestDriver {
   /** Sends a value, and resolves when everything has been done with it that can be done without time passing. Rejects when the plan stops. */
   send<T>(topic: TopicSource<T>, value: T, options?: RecordOptions): Promise<void>
-  /** Sends values as one burst: they arrive in chunks and batches together. */
-  sendAll<T>(topic: TopicSource<T>, values: readonly T[], options?: RecordOptions): Promise<void>
+  /** Sends values as one burst: they arrive in chunks and batches together. What the records have beside them may differ. */
+  sendAll<T>(topic: TopicSource<T>, values: readonly T[], options?: RecordOptions | RecordOptionsOf<T>): Promise<void>
   /** Sends bytes as they are; null is a tombstone. */
   sendBytes(topic: TopicSource<unknown>, bytes: Buffer | null, options?: RecordOptions): Promise<void>
   /** Moves time, letting everything that falls due happen in order. */
@@ -81,7 +85,7 @@ const rules: OptionRules = {
 }
 
 /**
- * Runs a plan with neither broker nor database.
+ * Runs a plan with neither broker nor database. Values are frozen when they are decoded: a callback that changes one throws.
  *
  * @example
  * const t = testDriver(flights)
@@ -122,6 +126,7 @@ class Driver implements TestDriver {
       from: 'earliest',
       clock: this.#clock,
       log: silentLogger,
+      readAs: frozen,
       onCommit: (report) => this.#reports.push(report),
       onBatch: (batch, end, { stream }) => this.#note(batch, end, stream),
     })
@@ -131,9 +136,15 @@ class Driver implements TestDriver {
     return this.sendAll(topic, [value], options)
   }
 
-  async sendAll<T>(topic: TopicSource<T>, values: readonly T[], options?: RecordOptions): Promise<void> {
+  async sendAll<T>(
+    topic: TopicSource<T>,
+    values: readonly T[],
+    options?: RecordOptions | RecordOptionsOf<T>,
+  ): Promise<void> {
     const encoded = values.map((value) => (value === null ? null : topic.codec.encode(value)))
-    for (const bytes of encoded) this.#append(topic, bytes, options)
+    for (const [index, bytes] of encoded.entries()) {
+      this.#append(topic, bytes, typeof options === 'function' ? options(values[index] as T, index) : options)
+    }
     await this.#settle()
   }
 
@@ -204,7 +215,9 @@ class Driver implements TestDriver {
     await this.#started
     const arrived = () =>
       [...this.#sent].every(([of, end]) =>
-        this.#runner.tasks.some(({ partition, fetchedTo = 0 }) => `${partition.topic}/${partition.partition}` === of && fetchedTo >= end),
+        this.#runner.tasks.some(
+          ({ partition, fetchedTo = 0 }) => `${partition.topic}/${partition.partition}` === of && fetchedTo >= end,
+        ),
       )
     await this.#runner.when(() => this.#runner.assigned && arrived() && this.#runner.tasks.every((task) => task.isIdle))
   }
@@ -224,6 +237,11 @@ class Driver implements TestDriver {
       })
     }
   }
+}
+
+function frozen(source: TopicSource<unknown>): TopicSource<unknown> {
+  const { codec } = source
+  return { ...source, codec: { ...codec, decode: (...range) => deepFreeze(codec.decode(...range)) } }
 }
 
 function messageOfFall(error: unknown): string {

@@ -1,0 +1,25 @@
+/** millrace/testing: plans run over arrays, and the laws that operators and sinks keep. */
+export type { LawRuns } from './_fastCheck.ts'
+export type { Build } from './_lawRun.ts'
+export {
+  createMemoryBroker,
+  type MemoryBroker,
+  type MemoryBrokerOptions,
+  type MemoryRecord,
+} from './memoryBroker.ts'
+export { MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
+export { assertOperatorLaws, type OperatorLawOptions } from './operatorLaws.ts'
+export {
+  type SinkConformanceOptions,
+  type SinkFeatures,
+  type SinkUnderTest,
+  sinkConformance,
+} from './sinkConformance.ts'
+export {
+  type ItemOutcome,
+  type RecordOptions,
+  type RecordOptionsOf,
+  type TestDriver,
+  type TestDriverOptions,
+  testDriver,
+} from './testDriver.ts'
