@@ -158,14 +158,13 @@ export function resolveSettings(settings: StartSettings): ResolvedSettings {
     })
   }
   if (kafka !== undefined) checkKafka(kafka)
-  checkPostgres(postgres)
   check('start(): "commit"', commit, commitRules)
   check('start(): "buffer"', buffer, bufferRules)
   return {
     group,
     kafka,
     client,
-    postgres: withoutUrlParts(postgres),
+    postgres: resolvePostgres(postgres),
     from,
     commit: { ...defaults.commit, ...definedOf(commit) },
     buffer: { ...defaults.buffer, ...definedOf(buffer) },
@@ -173,6 +172,12 @@ export function resolveSettings(settings: StartSettings): ResolvedSettings {
     logger: logger ?? consoleLogger,
     signal,
   }
+}
+
+/** Checks how to reach Postgres, and makes one URL of a URL and parts beside it. @throws SettingsError that names the setting */
+export function resolvePostgres(postgres: PostgresConnection): PostgresConnection {
+  checkPostgres(postgres)
+  return withoutUrlParts(postgres)
 }
 
 const settingError: OptionErrorMaker = (text) => new SettingsError('MR-SETTING', text)
