@@ -118,9 +118,9 @@ export class Fetcher {
     for (const fetched of answers) {
       const question = asked.find(({ topic, partition }) => topic === fetched.topic && partition === fetched.partition)
       if (question === undefined) continue
-      const { slot, reader, offset } = question
-      // Revoked, closed or read from elsewhere in the meantime: the answer is to a question nobody asks any more.
-      if (reader.closed || reader.position !== offset) continue
+      const { slot, reader } = question
+      // Revoked or read from elsewhere in the meantime: an answer to a question that nobody asks any more.
+      if (reader.closed) continue
       if (fetched.errorCode !== 0) {
         const error = connections.kafkajs.createErrorFromCode(fetched.errorCode)
         moved = this.#partitionFailed(slot, reader, error) || moved

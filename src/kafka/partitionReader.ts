@@ -69,8 +69,9 @@ export class PartitionReader implements AsyncIterableIterator<RecordChunk> {
     return end
   }
 
-  /** Takes a chunk that begins at `position`. */
+  /** Takes a chunk that begins at `position`; after the end it is dropped. */
   deliver(chunk: RecordChunk): void {
+    if (this.#closed) return
     this.position = chunk.nextOffset
     const waiting = this.#waiting.shift()
     if (waiting === undefined) this.#held = chunk

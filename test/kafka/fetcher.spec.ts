@@ -256,6 +256,21 @@ describe('Fetcher', () => {
     expect(brokers.questions.slice(0, 2)).toEqual(['0@0', '0@50'])
   })
 
+  it('does not hold an error of a closed reader against the one that replaced it', async () => {
+    assign(1)
+    const old = read(0, 2_000)
+    void old.next()
+    await settle()
+    old.close()
+    const reader = read(0, 50)
+    const first = nextOf(reader)
+    brokers.open.answer({ errorCode: 6 })
+    await settle()
+    expect([brokers.questions, brokers.refreshes]).toEqual([['0@2000', '0@50'], 0])
+    brokers.open.answer({ nexts: [60] })
+    expect(await first).toBe(60)
+  })
+
   it('ends the readers of an assignment that is replaced', async () => {
     assign(1)
     const ended = read(0).next()

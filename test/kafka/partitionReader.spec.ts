@@ -81,6 +81,14 @@ describe('PartitionReader', () => {
     expect(await other.next()).toEqual(done)
   })
 
+  it('hands over nothing that comes after it was closed', async () => {
+    const { reader: one } = reader()
+    one.close()
+    one.deliver(chunk(0, 5))
+    one.fail(new Error('gone'))
+    expect([await one.next(), one.position]).toEqual([done, 0])
+  })
+
   it('serves several who wait in the order they asked', async () => {
     const { reader: one } = reader()
     const asked = [one.next(), one.next()]
