@@ -1,4 +1,5 @@
 /** The connections of one client to a cluster, and the requests that go over them. */
+import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
 import { SourceError, UnavailableError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
@@ -35,6 +36,8 @@ export class Connections {
 
   constructor(settings: ResolvedKafkaSettings, logger: Logger, clock: Clock) {
     this.kafkajs = loadKafkajs()
+    // One fetch loop for each broker may listen.
+    setMaxListeners(0, this.#closing.signal)
     this.#clock = clock
     const connectionTimeout = Math.min(oneConnectionMs, settings.connectTimeoutMs)
     this.#sockets = createSockets(connectionTimeout)

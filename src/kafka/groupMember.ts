@@ -7,6 +7,7 @@
  * One loop owns the state, so there is no second one to race with: a generation's signal has aborted before the next
  * join is sent, and what belongs to an old generation can be told by its signal.
  */
+import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
@@ -85,6 +86,8 @@ export class GroupMember {
     let failingSince: number | undefined
     for (let failures = 0; !stop.aborted; ) {
       const over = new AbortController()
+      // Each partition's task listens; that is not the leak for which Node warns at the eleventh.
+      setMaxListeners(0, over.signal)
       const endWithStop = (): void => over.abort()
       stop.addEventListener('abort', endWithStop, { once: true })
       try {

@@ -12,7 +12,7 @@ import { InternalError } from '../core/errors.ts'
 import { patchKafkajs } from './kafkajsPatches.ts'
 
 /** The version whose insides these types describe. */
-export const KAFKAJS_VERSION = '2.2.4'
+const KAFKAJS_VERSION = '2.2.4'
 
 export interface Encoder {
   writeInt8(value: number): this

@@ -139,6 +139,6 @@ function rowOf(error: Fields): Row | undefined {
 const lostConnection = /closed connection|connection (?:error|timeout|closed)|not connected|timed out/i
 
 /** Whether node's code says that the two sides could not agree on TLS or a certificate. */
-export function isTlsCode(code: string): boolean {
+function isTlsCode(code: string): boolean {
   return /^(?:ERR_SSL_|ERR_TLS_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO$)/.test(code)
 }

@@ -3,6 +3,7 @@
  * and partitions that are added. For tests of what reads from a source, and for trying things out without Kafka.
  * Everything happens at the next microtask, so runs repeat exactly.
  */
+import { setMaxListeners } from 'node:events'
 import { InternalError } from '../core/errors.ts'
 import type { RecordHeader } from '../core/record.ts'
 import type { AssignedPartition, Assignment, LogBounds, SourceClient, TopicPartition } from '../core/source.ts'
@@ -54,6 +55,8 @@ interface Log {
   start: number
   end: number
   readonly readers: Set<PartitionReader>
+  /** Its readers are served at the next microtask. */
+  serving: boolean
 }
 
 interface Group {
@@ -183,7 +186,10 @@ class Broker implements MemoryBroker {
   }
 
   #serveSoon(of: TopicPartition, log: Log): void {
+    if (log.serving || log.readers.size === 0) return
+    log.serving = true
     queueMicrotask(() => {
+      log.serving = false
       for (const reader of log.readers) {
         if (reader.closed) log.readers.delete(reader)
         else this.#serve(of, log, reader)
@@ -256,6 +262,7 @@ class MemoryClient implements SourceClient {
 
   assign(partitions: readonly TopicPartition[], generation: number): void {
     this.#revoked = new AbortController()
+    setMaxListeners(0, this.#revoked.signal)
     this.owned = [...new Set(partitions.map(({ partition }) => partition))]
     this.ownedGeneration = generation
     this.#onAssigned?.({ partitions: partitions.map((of) => this.#assigned(of, this.#revoked.signal)) })
@@ -290,7 +297,7 @@ class MemoryClient implements SourceClient {
 }
 
 function newLog(): Log {
-  return { records: [], start: 0, end: 0, readers: new Set() }
+  return { records: [], start: 0, end: 0, readers: new Set(), serving: false }
 }
 
 /** The index of the first record at or after an offset, by halving: logs may hold millions. */

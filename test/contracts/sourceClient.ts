@@ -320,6 +320,18 @@ export function sourceClientContract(name: string, open: () => Promise<SourceCli
       expect(stale && (await readRecords(stale, 0, 1))).toEqual([])
     })
 
+    it('lets every partition have its listeners without a warning about leaks', async () => {
+      await newTopic(12)
+      const warnings: Error[] = []
+      const note = (warning: Error): void => void warnings.push(warning)
+      process.on('warning', note)
+      const reader = await member().start(topic)
+      for (const { revoked } of reader.partitions) revoked.addEventListener('abort', () => {})
+      await new Promise((resolve) => setImmediate(resolve))
+      process.off('warning', note)
+      expect(warnings).toEqual([])
+    })
+
     it('gives the partitions of a member that left to the others, as new objects', async () => {
       await newTopic(2)
       await harness.append(topic, 0, numbered(0, 1))
