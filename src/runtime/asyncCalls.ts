@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { ItemError } from '../core/errors.ts'
 import type { AsyncItemContext } from '../core/context.ts'
 import type { AsyncStep } from '../core/operator.ts'
-import { type SignalWatch, watchAsync } from '../core/signal.ts'
+import { Signal, type SignalWatch, watchAsync } from '../core/signal.ts'
 import type { Batch } from './batch.ts'
 import { CallContext, type HeldEffects } from './contexts.ts'
 import { settle, swallowedSignal } from './settle.ts'
@@ -38,6 +38,13 @@ export class CallMemory {
   clear(): void {
     this.#answers.clear()
   }
+}
+
+/** An answer that is remembered would be given again: after a break or an error the call has to be made anew. */
+function asksForAnotherTry(answer: Answer): boolean {
+  if ('value' in answer || !(answer.thrown instanceof Signal)) return false
+  const { kind } = answer.thrown.request
+  return kind === 'break' || kind === 'error'
 }
 
 export class AsyncCalls implements AsyncStep {
@@ -76,7 +83,7 @@ export class AsyncCalls implements AsyncStep {
     if (known === undefined) {
       if (this.#info.abandoned.aborted) return undefined
       known = { input: value, ...(await this.#make(value, owner, ordinal, callback, options.timeoutMs)) }
-      this.#memory.remember(key, known)
+      if (!asksForAnotherTry(known.answer)) this.#memory.remember(key, known)
     }
     this.#settled.push({ owner, ordinal, answer: known.answer, effects: known.effects })
     return 'value' in known.answer ? { value: known.answer.value as Out } : undefined
