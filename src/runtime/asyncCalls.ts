@@ -52,6 +52,8 @@ export class AsyncCalls implements AsyncStep {
   readonly #batch: Batch
   readonly #info: TaskInfo
   readonly #memory: CallMemory
+  /** Where an owner stands among the entries of the pass, and how many groups of the same members stand before it. */
+  readonly #turns = new Map<number, { readonly turn: number; readonly twin: number }>()
   #settled: { owner: number; ordinal: number; answer: Answer; effects: HeldEffects }[] = []
 
   constructor(name: string, batch: Batch, info: TaskInfo, memory: CallMemory) {
@@ -59,6 +61,19 @@ export class AsyncCalls implements AsyncStep {
     this.#batch = batch
     this.#info = info
     this.#memory = memory
+  }
+
+  /** Begins a pass: entries come in offset order, calls may end in any. */
+  begin(owners: readonly number[]): void {
+    this.#turns.clear()
+    const twins = new Map<string, number>()
+    for (const [turn, owner] of owners.entries()) {
+      if (this.#turns.has(owner)) continue
+      const records = owner < 0 ? this.#offsetsOf(owner) : undefined
+      const twin = records === undefined ? 0 : (twins.get(records) ?? 0)
+      if (records !== undefined) twins.set(records, twin + 1)
+      this.#turns.set(owner, { turn, twin })
+    }
   }
 
   keyOf(owner: number): string | null {
@@ -73,16 +88,14 @@ export class AsyncCalls implements AsyncStep {
     options: { timeoutMs: number },
   ): Promise<{ readonly value: Out } | undefined> {
     const { value, item: owner, ordinal } = entry
-    const batch = this.#batch
-    const records = batch.membersOf(owner).map((member) => {
-      const { chunk, index } = batch.locate(member)
-      return chunk.input.records.offset(index)
-    })
-    const key = `${this.name}/${records.join(',')}/${ordinal}`
+    const twin = this.#turns.get(owner)?.twin ?? 0
+    // Two groups may have the same members: what flatMap made of one record.
+    const id = `${this.#offsetsOf(owner)}${twin === 0 ? '' : `~${twin}`}/${ordinal}`
+    const key = `${this.name}/${id}`
     let known = this.#memory.recall(key, value)
     if (known === undefined) {
       if (this.#info.abandoned.aborted) return undefined
-      known = { input: value, ...(await this.#make(value, owner, ordinal, callback, options.timeoutMs)) }
+      known = { input: value, ...(await this.#make(value, { owner, id }, callback, options.timeoutMs)) }
       if (!asksForAnotherTry(known.answer)) this.#memory.remember(key, known)
     }
     this.#settled.push({ owner, ordinal, answer: known.answer, effects: known.effects })
@@ -91,7 +104,8 @@ export class AsyncCalls implements AsyncStep {
 
   /** Lets what the calls did take effect, in offset order. */
   applyEffects(): void {
-    const settled = this.#settled.sort((a, b) => this.#order(a.owner) - this.#order(b.owner) || a.ordinal - b.ordinal)
+    const turnOf = (owner: number) => this.#turns.get(owner)?.turn ?? Number.POSITIVE_INFINITY
+    const settled = this.#settled.sort((a, b) => turnOf(a.owner) - turnOf(b.owner) || a.ordinal - b.ordinal)
     this.#settled = []
     const batch = this.#batch
     for (const { owner, answer, effects } of settled) {
@@ -109,14 +123,17 @@ export class AsyncCalls implements AsyncStep {
     }
   }
 
-  #order(owner: number): number {
-    return owner >= 0 ? owner : (this.#batch.membersOf(owner).at(-1) ?? Number.POSITIVE_INFINITY)
+  #offsetsOf(owner: number): string {
+    const offsets = this.#batch.membersOf(owner).map((member) => {
+      const { chunk, index } = this.#batch.locate(member)
+      return chunk.input.records.offset(index)
+    })
+    return offsets.join(',')
   }
 
   async #make<In, Out>(
     value: In,
-    owner: number,
-    ordinal: number,
+    { owner, id }: { owner: number; id: string },
     callback: (value: In, ctx: AsyncItemContext) => Promise<Out> | Out,
     timeoutMs: number,
   ): Promise<{ answer: Answer; effects: HeldEffects }> {
@@ -124,7 +141,7 @@ export class AsyncCalls implements AsyncStep {
     const controller = new AbortController()
     const abort = () => controller.abort(abandoned.reason)
     abandoned.addEventListener('abort', abort, { once: true })
-    const call = { step: this.name, owner, ordinal, abortSignal: controller.signal }
+    const call = { step: this.name, owner, id, abortSignal: controller.signal }
     const ctx = new CallContext(this.#batch, this.#info, call)
     const watch: SignalWatch = { raised: undefined }
     const answered = watchAsync(watch, async (): Promise<Answer> => ({ value: await callback(value, ctx) }))

@@ -113,7 +113,9 @@ export class AsyncBarrier extends CollectingBarrier {
   }
 
   override async run(): Promise<void> {
-    const answered = await this.#operator.run(this.takeAll(), this.#calls)
+    const entries = this.takeAll()
+    this.#calls.begin(entries.items)
+    const answered = await this.#operator.run(entries, this.#calls)
     if (this.info.abandoned.aborted) return
     this.#calls.applyEffects()
     if (this.batch.interrupt !== undefined) return

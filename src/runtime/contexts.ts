@@ -157,7 +157,7 @@ export class CallContext implements AsyncItemContext {
   constructor(
     batch: Batch,
     info: TaskInfo,
-    call: { step: string; owner: number; ordinal: number; abortSignal: AbortSignal },
+    call: { step: string; owner: number; id: string; abortSignal: AbortSignal },
   ) {
     this.#batch = batch
     this.#info = info
@@ -166,8 +166,7 @@ export class CallContext implements AsyncItemContext {
     this.#slots = new Map(batch.scopes.get(call.owner))
     this.abortSignal = call.abortSignal
     const place = placeOf(info, batch, call.owner, call.step)
-    const positions = batch.membersOf(call.owner).map((member) => new LocatedRecord(batch, member).offset)
-    this.idempotencyKey = `${info.app}/${info.stream}/${call.step}/${place.topic}/${place.partition}/${positions.join(',')}/${call.ordinal}`
+    this.idempotencyKey = `${info.app}/${info.stream}/${call.step}/${place.topic}/${place.partition}/${call.id}`
     this.log = positionedLogger(info.log, () => place)
     this.scope = {
       item: new OwnerScope(() => {
