@@ -158,6 +158,8 @@ class Driver implements TestDriver {
     let moved = true
     while (moved) {
       moved = this.#clock.step(time.getTime())
+      // What was waiting for this moment looks idle until it had a turn.
+      await nextTurn()
       // Everything in memory happens within a few turns; a callback that waits for time must not be waited for here.
       await Promise.race([this.#settle(), turns(20)])
     }
