@@ -36,7 +36,8 @@ const layers = [
   { name: 'index', from: index, to: [core, operators, codecs, sinks, stream, service] },
   { name: 'testing', from: testing, to: [core, operators, codecs, runtime, kafka, sinks, stream, testing] },
   { name: 'service', from: service, to: [core, codecs, runtime, kafka, postgres, sinks, stream, service] },
-  { name: 'cli', from: cli, to: [core, stream, service, cli] },
+  // The progress commands administer what the store keeps; everything else of the command line goes through the service.
+  { name: 'cli', from: cli, to: [core, postgres, stream, service, cli] },
 ]
 
 /** The only packages that a layer may import; layers that are not named are bound by the vendors' rules alone. */
