@@ -62,7 +62,7 @@ export function createProgressAdmin(settings: PostgresSettings): ProgressAdmin {
   }
   return {
     show,
-    planSet: (filter, toOffset) => {
+    planSet: async (filter, toOffset) => {
       if (Number.isSafeInteger(toOffset) && toOffset >= 0) return plan(filter, 'set', toOffset)
       throw new StoreError('MR-PROGRESS-OFFSET', {
         what: `progress cannot be set to ${toOffset}`,
