@@ -9,11 +9,11 @@
  */
 import type { HeapProfiler } from 'node:inspector'
 import { Session } from 'node:inspector/promises'
-import { json, stream, topic } from '../src/index.ts'
 import { systemClock } from '../src/core/clock.ts'
 import { silentLogger } from '../src/core/logger.ts'
 import { stepsOf } from '../src/core/plan.ts'
 import type { RecordChunk } from '../src/core/record.ts'
+import { json, stream, topic } from '../src/index.ts'
 import { CallMemory } from '../src/runtime/asyncCalls.ts'
 import { Batch } from '../src/runtime/batch.ts'
 import { Graph } from '../src/runtime/graph.ts'
@@ -55,7 +55,9 @@ const own = await measure(
     }),
 )
 session.disconnect()
-for (const [site, bytes] of own.sites.slice(0, 10)) process.stdout.write(`${bytes.toFixed(3).padStart(8)} bytes an item  ${site}\n`)
+for (const [site, bytes] of own.sites.slice(0, 10))
+  process.stdout.write(`${bytes.toFixed(3).padStart(8)} bytes an item  ${site}\n`)
+if (counted < items * passes) throw new Error('the plans did not count every item')
 const result = { workload: 'W3', items: items * passes, bytes_per_item: asW3.bytes, millrace_bytes_per_item: own.bytes }
 process.stdout.write(`${JSON.stringify(result)}\n`)
 process.exitCode = own.bytes < 1 ? 0 : 1
@@ -108,7 +110,13 @@ function collect(node: HeapProfiler.SamplingHeapProfileNode, sites: Map<string, 
 
 function createChunk(): RecordChunk {
   const values = Array.from({ length: items }, (_, id) => {
-    const payment = { id, account: `account-${id % 1000}`, kind: id % 10 === 0 ? 'ping' : 'pay', amount: id / 100, note: 'x'.repeat(90) }
+    const payment = {
+      id,
+      account: `account-${id % 1000}`,
+      kind: id % 10 === 0 ? 'ping' : 'pay',
+      amount: id / 100,
+      note: 'x'.repeat(90),
+    }
     return Buffer.from(JSON.stringify(payment))
   })
   const bytes = Buffer.concat(values)

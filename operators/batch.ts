@@ -1,7 +1,7 @@
 import type { ItemContext } from '../src/core/context.ts'
+import { PlanError } from '../src/core/errors.ts'
 import { defineOperator, type Next, type Step, type SyncOperator } from '../src/core/operator.ts'
 import { type OptionRules, validateOptions } from '../src/core/options.ts'
-import { PlanError } from '../src/core/errors.ts'
 
 export interface BatchOptions<T> {
   /** Values in a group at most. */

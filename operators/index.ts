@@ -1,7 +1,7 @@
 /** Every operator, one line each. A new one is also a method in src/stream.ts. */
-export { batch, type BatchOptions } from './batch.ts'
+export { type BatchOptions, batch } from './batch.ts'
 export { filter } from './filter.ts'
 export { flatMap } from './flatMap.ts'
 export { map } from './map.ts'
-export { mapAsync, type MapAsyncOptions } from './mapAsync.ts'
+export { type MapAsyncOptions, mapAsync } from './mapAsync.ts'
 export { tap } from './tap.ts'

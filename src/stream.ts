@@ -399,7 +399,10 @@ export function stream(name: string): NamedStream {
   return {
     from<T>(source: TopicSource<T>): Stream<T> {
       if (source.kind !== 'topic') {
-        throw new PlanError('MR-PLAN-LATER', { what: 'from() takes a topic(): nothing else is in this release', place: { stream: name } })
+        throw new PlanError('MR-PLAN-LATER', {
+          what: 'from() takes a topic(): nothing else is in this release',
+          place: { stream: name },
+        })
       }
       const node: PlanNode = Object.freeze({ kind: 'source', name: `from:${source.name}`, inputs: [], source })
       return new Stream<T>({ name, node, prefix: '' })
@@ -428,7 +431,8 @@ export type Plan = Stream<unknown> | readonly Stream<unknown>[]
  */
 export function leavesOf(plan: Plan): readonly PlanLeaf[] {
   const streams: readonly unknown[] = Array.isArray(plan) ? plan : [plan]
-  if (streams.length === 0) throw new PlanError('MR-PLAN-EMPTY', { what: 'the plan is an empty list: nothing would run' })
+  if (streams.length === 0)
+    throw new PlanError('MR-PLAN-EMPTY', { what: 'the plan is an empty list: nothing would run' })
   const sources = new Map<string, PlanNode>()
   return streams.map((entry, index) => {
     if (!isStream(entry)) {

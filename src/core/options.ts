@@ -95,7 +95,10 @@ export function shown(value: unknown): string {
 /** The candidate that somebody who typed `name` probably meant, if one is close. */
 export function nearest(name: string, candidates: readonly string[]): string | undefined {
   if (candidates.length === 0) return undefined
-  const best = closest(name.toLowerCase(), candidates.map((candidate) => candidate.toLowerCase()))
+  const best = closest(
+    name.toLowerCase(),
+    candidates.map((candidate) => candidate.toLowerCase()),
+  )
   const found = candidates.find((candidate) => candidate.toLowerCase() === best)
   return found !== undefined && distance(name.toLowerCase(), best) <= Math.max(2, name.length / 3) ? found : undefined
 }

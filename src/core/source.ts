@@ -57,7 +57,11 @@ export interface Assignment {
 
 export interface SourceClient {
   /** Joins the group. `onAssigned` is called once for each join, after every earlier assignment's `revoked` has aborted. */
-  start(topics: readonly string[], onAssigned: (assignment: Assignment) => void, onFailed: (error: Error) => void): Promise<void>
+  start(
+    topics: readonly string[],
+    onAssigned: (assignment: Assignment) => void,
+    onFailed: (error: Error) => void,
+  ): Promise<void>
   /** Leaves the group; aborts what is assigned. Settles within `deadlineMs` whatever the source does. */
   stop(deadlineMs: number): Promise<void>
   /** Whether the group has committed an offset for a partition, which `millrace run` asks before a first start. */

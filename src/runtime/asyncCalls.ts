@@ -4,8 +4,8 @@
  * What a call did besides (writes, slots, a throw) takes effect in the item's turn, not when the call happens to end.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { ItemError } from '../core/errors.ts'
 import type { AsyncItemContext } from '../core/context.ts'
+import { ItemError } from '../core/errors.ts'
 import type { AsyncStep } from '../core/operator.ts'
 import { Signal, type SignalWatch, watchAsync } from '../core/signal.ts'
 import type { Batch } from './batch.ts'

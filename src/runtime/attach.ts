@@ -171,4 +171,3 @@ function sidesOf(node: PlanNode, outputs: Map<PlanNode, PlanNode[]>): (PlanNode 
   const ports = outputs.get(node) ?? []
   return [0, 1].map((side) => ports.find((port) => port.kind === 'port' && port.port === side))
 }
-

@@ -1,5 +1,5 @@
 /** Barriers: steps that take all entries of a pass before anything behind them runs. */
-import { Subject, type OperatorFunction, type Subscription } from 'rxjs'
+import { type OperatorFunction, Subject, type Subscription } from 'rxjs'
 import { PlanError } from '../core/errors.ts'
 import type { AsyncOperator, Next } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'

@@ -8,14 +8,27 @@
  * is replayed as long as an item that fell had joined a group; then it commits. Only items that fell survive `reset`.
  */
 import type { GroupTrigger } from '../core/context.ts'
-import { isUndone, noOutcomes, Outcome, type OutcomeCounts, type OutcomeName, type OutcomeRank, outcomeNames } from '../core/outcome.ts'
+import {
+  isUndone,
+  noOutcomes,
+  Outcome,
+  type OutcomeCounts,
+  type OutcomeName,
+  type OutcomeRank,
+  outcomeNames,
+} from '../core/outcome.ts'
 import type { Slot } from '../core/slot.ts'
 import type { InputChunk } from './inputChunk.ts'
 import type { Savepoint, UnopenedSink, WriteSet } from './writeSet.ts'
 
 /** Why a batch cannot go on as it is. */
 export type Interrupt =
-  | { readonly kind: 'break'; readonly item: number; readonly reason: string | undefined; readonly resumeAfterMs: number | undefined }
+  | {
+      readonly kind: 'break'
+      readonly item: number
+      readonly reason: string | undefined
+      readonly resumeAfterMs: number | undefined
+    }
   /** `signal.error`: undo everything and try again. */
   | { readonly kind: 'error'; readonly cause: unknown; readonly step: string; readonly item: number }
   /** No retry helps: the plan or the table is wrong. */
@@ -211,7 +224,10 @@ export class Batch {
   interruptWith(interrupt: Interrupt): void {
     // Of several breaks the first in offset order counts; anything else is more urgent than a break.
     const known = this.interrupt
-    if (known === undefined || (known.kind === 'break' && (interrupt.kind !== 'break' || interrupt.item < known.item))) {
+    if (
+      known === undefined ||
+      (known.kind === 'break' && (interrupt.kind !== 'break' || interrupt.item < known.item))
+    ) {
       this.interrupt = interrupt
     }
   }

@@ -29,7 +29,13 @@ export interface BatchEnd {
   readonly refusals: number
   /** Whether the batch was ended before its last item because of refused rows. */
   readonly cut: boolean
-  readonly broke: { readonly reason: string | undefined; readonly offset: number | undefined; readonly resumeAfterMs: number | undefined } | undefined
+  readonly broke:
+    | {
+        readonly reason: string | undefined
+        readonly offset: number | undefined
+        readonly resumeAfterMs: number | undefined
+      }
+    | undefined
 }
 
 interface Closing {
@@ -80,7 +86,12 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
 }
 
 type Interrupted =
-  | { readonly kind: 'break'; readonly item: number; readonly reason: string | undefined; readonly resumeAfterMs: number | undefined }
+  | {
+      readonly kind: 'break'
+      readonly item: number
+      readonly reason: string | undefined
+      readonly resumeAfterMs: number | undefined
+    }
   | { readonly kind: 'error'; readonly cause: unknown; readonly step: string; readonly item: number }
 
 /** Brings the batch to where its write set holds exactly what its standing items give. Says what has interrupted it. */
@@ -141,7 +152,10 @@ async function commit({ batch, graph, info, store, claim }: Closing) {
   const items = batch.taken
   const sum = Object.values(outcomes).reduce((total, count) => total + count, 0)
   if (sum !== items) {
-    throw new InternalError('MR-INTERNAL-OUTCOMES', { what: `${items} items have ${sum} outcomes`, place: { stream: info.stream } })
+    throw new InternalError('MR-INTERNAL-OUTCOMES', {
+      what: `${items} items have ${sum} outcomes`,
+      place: { stream: info.stream },
+    })
   }
   const rows = batch.writeSet.rows
   const nothingNew = progress.nextOffset === before.nextOffset && rows === 0 && collected.length === 0
@@ -202,7 +216,10 @@ async function pauseBeforeRetry({ info, retrying }: Closing, error: unknown, fai
   return failures
 }
 
-function askedToRetry({ batch, info }: Closing, { cause, step, item }: Interrupted & { kind: 'error' }): UnavailableError {
+function askedToRetry(
+  { batch, info }: Closing,
+  { cause, step, item }: Interrupted & { kind: 'error' },
+): UnavailableError {
   return new UnavailableError('MR-SIGNAL-ERROR', {
     what: `signal.error() undid the batch${cause === undefined ? '' : `: ${messageOf(cause)}`}`,
     why: `A callback asked for it; the batch is tried ${retries.attempts} times, then the stream stops.`,

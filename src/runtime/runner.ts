@@ -72,7 +72,8 @@ export class Runner {
     if (from === undefined) {
       // Rows first: they become visible together with the progress of whoever wrote them.
       const full = await store.holdRows(sinks)
-      if (full.length > 0 && (await store.readProgress(app)).length === 0) throw unclearStart(app, `table ${full.join(', ')} holds rows`)
+      if (full.length > 0 && (await store.readProgress(app)).length === 0)
+        throw unclearStart(app, `table ${full.join(', ')} holds rows`)
     }
     const topics = this.#streams.map((stream) => stream.source.source.name)
     await client.start(
@@ -187,7 +188,10 @@ export class Runner {
       (error: unknown) => {
         if (error instanceof FenceLostError) {
           // Not claimed again by itself: the next group join says whose the partition is.
-          log.warn({ stream: stream.name, partition: partition.partition, error: error.message }, 'another owner has the partition')
+          log.warn(
+            { stream: stream.name, partition: partition.partition, error: error.message },
+            'another owner has the partition',
+          )
         } else if (!partition.revoked.aborted) this.#fail(error)
       },
     )

@@ -1,5 +1,13 @@
 /** What a throw means: the one place where anything that a callback threw becomes the fate of items. */
-import { FenceLostError, InternalError, ItemError, PlanError, SettingsError, SourceError, StoreError } from '../core/errors.ts'
+import {
+  FenceLostError,
+  InternalError,
+  ItemError,
+  PlanError,
+  SettingsError,
+  SourceError,
+  StoreError,
+} from '../core/errors.ts'
 import { Outcome } from '../core/outcome.ts'
 import { Signal, type SignalWatch } from '../core/signal.ts'
 import type { Batch } from './batch.ts'
@@ -43,7 +51,12 @@ function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
       return
     }
     case 'error':
-      batch.interruptWith({ kind: 'error', cause: request.cause, step: batch.step, item: batch.membersOf(owner)[0] ?? 0 })
+      batch.interruptWith({
+        kind: 'error',
+        cause: request.cause,
+        step: batch.step,
+        item: batch.membersOf(owner)[0] ?? 0,
+      })
       return
     default:
       request satisfies never
@@ -51,7 +64,13 @@ function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
 }
 
 /** The error for a signal that was raised during a callback and did not arrive: the user's own code caught it. */
-export function swallowedSignal(batch: Batch, owner: number, info: TaskInfo, watch: SignalWatch, step = batch.step): ItemError {
+export function swallowedSignal(
+  batch: Batch,
+  owner: number,
+  info: TaskInfo,
+  watch: SignalWatch,
+  step = batch.step,
+): ItemError {
   const kind = watch.raised?.request.kind
   watch.raised = undefined
   return new ItemError('MR-SIGNAL-SWALLOWED', {

@@ -280,7 +280,8 @@ export class Task {
       }
       if (inbox.chunks.length > batch.chunks.length) continue
       if (deadline !== undefined) await this.#waitForChunk(inbox, deadline - now)
-      else if (inbox.fetchedTo >= this.#endOffset || !(await this.#waitForChunk(inbox, fetchPatienceMs))) return 'drained'
+      else if (inbox.fetchedTo >= this.#endOffset || !(await this.#waitForChunk(inbox, fetchPatienceMs)))
+        return 'drained'
     }
   }
 

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { beforeAll, expect, test } from 'vitest'
 import { brokers, type FreshDatabase, freshDatabase, freshTopic, produce } from '../../support/services.ts'
-import { Member } from './members.ts'
 import { until } from '../../support/until.ts'
+import { Member } from './members.ts'
 
 const records = 200_000
 const kills = 10
@@ -56,7 +56,8 @@ test('3 services, 10 kills: no row is lost, none is doubled, and rows never disa
       }
       // The next slice comes when every partition has committed since the kill: each one has been taken over.
       await until(`every partition goes on after slice ${slice}`, async () => {
-        for (const member of members) if (!member.isAlive) throw new Error(`a service ended by itself:\n${member.output}`)
+        for (const member of members)
+          if (!member.isAlive) throw new Error(`a service ended by itself:\n${member.output}`)
         const now = await positions()
         return now.length === partitions && now.every((position, part) => position > (before[part] ?? 0))
       })
@@ -69,13 +70,23 @@ test('3 services, 10 kills: no row is lost, none is doubled, and rows never disa
   expect(killedWithLag, 'services that were killed while they had work').toBe(kills)
   expect(reader.looks).toBeGreaterThan(kills)
   expect(reader.disagreements).toEqual([])
-  expect(await recount()).toEqual({ rows: records, distinct: records, positions: records, entries: records, amount: expectedAmount() })
+  expect(await recount()).toEqual({
+    rows: records,
+    distinct: records,
+    positions: records,
+    entries: records,
+    amount: expectedAmount(),
+  })
 }, 480_000)
 
 function entries(from: number, count: number) {
   return Array.from({ length: count }, (_, index) => {
     const id = from + index
-    return { partition: id % partitions, key: String(id), value: JSON.stringify({ id, account: `a${id % accounts}`, amount: id % 7 }) }
+    return {
+      partition: id % partitions,
+      key: String(id),
+      value: JSON.stringify({ id, account: `a${id % accounts}`, amount: id % 7 }),
+    }
   })
 }
 
@@ -86,9 +97,13 @@ function expectedAmount(): number {
 }
 
 async function positions(): Promise<number[]> {
-  const [known] = await database.query<{ exists: boolean }>(`select to_regclass('millrace.progress') is not null as exists`)
+  const [known] = await database.query<{ exists: boolean }>(
+    `select to_regclass('millrace.progress') is not null as exists`,
+  )
   if (!known?.exists) return []
-  const rows = await database.query<{ next: string }>('select next_offset as next from millrace.progress order by partition')
+  const rows = await database.query<{ next: string }>(
+    'select next_offset as next from millrace.progress order by partition',
+  )
   return rows.map(({ next }) => Number(next))
 }
 

@@ -50,7 +50,9 @@ test('a stopped process that goes on after its partitions were taken over writes
     await produce(topic, entries(1_000, records))
     await until('the rest comes too', async () => (await committed()) === records + 1_000)
 
-    const [row] = await database.query<{ rows: string; distinct: string }>('select count(*) as rows, count(distinct id) as distinct from ledger')
+    const [row] = await database.query<{ rows: string; distinct: string }>(
+      'select count(*) as rows, count(distinct id) as distinct from ledger',
+    )
     expect(row).toEqual({ rows: String(records + 1_000), distinct: String(records + 1_000) })
     expect(await rowsOf(zombie, records), 'rows of the zombie among those of before').toBe(beforeWake)
   } finally {
@@ -62,7 +64,11 @@ test('a stopped process that goes on after its partitions were taken over writes
 function entries(count = records, from = 0) {
   return Array.from({ length: count }, (_, index) => {
     const id = from + index
-    return { partition: id % partitions, key: String(id), value: JSON.stringify({ id, account: `a${id % 100}`, amount: 1 }) }
+    return {
+      partition: id % partitions,
+      key: String(id),
+      value: JSON.stringify({ id, account: `a${id % 100}`, amount: 1 }),
+    }
   })
 }
 
@@ -71,16 +77,20 @@ function joins(member: Member): number {
 }
 
 async function committed(): Promise<number> {
-  const [known] = await database.query<{ exists: boolean }>(`select to_regclass('millrace.progress') is not null as exists`)
+  const [known] = await database.query<{ exists: boolean }>(
+    `select to_regclass('millrace.progress') is not null as exists`,
+  )
   if (!known?.exists) return 0
-  const [row] = await database.query<{ sum: string }>('select coalesce(sum(next_offset), 0) as sum from millrace.progress')
+  const [row] = await database.query<{ sum: string }>(
+    'select coalesce(sum(next_offset), 0) as sum from millrace.progress',
+  )
   return Number(row?.sum)
 }
 
 async function rowsOf(member: Member, below = Number.MAX_SAFE_INTEGER): Promise<number> {
-  const [row] = await database.query<{ count: string }>('select count(*) from ledger where writer = $1 and id < $2::bigint', [
-    member.pid,
-    below,
-  ])
+  const [row] = await database.query<{ count: string }>(
+    'select count(*) from ledger where writer = $1 and id < $2::bigint',
+    [member.pid, below],
+  )
   return Number(row?.count)
 }
