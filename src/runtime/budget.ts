@@ -29,8 +29,12 @@ export class Budget {
   async room(signal: AbortSignal): Promise<void> {
     while (this.#full && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve)
-        signal.addEventListener('abort', () => resolve(), { once: true })
+        const done = () => {
+          signal.removeEventListener('abort', done)
+          resolve()
+        }
+        this.#waiting.push(done)
+        signal.addEventListener('abort', done, { once: true })
       })
     }
   }

@@ -13,6 +13,7 @@
  * No callback of the next batch runs before this commit is known; only decoding does. Nothing here is shared between
  * tasks but the budget and the store, so one that fails or waits holds up no other.
  */
+import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
 import { SourceError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
@@ -101,6 +102,8 @@ export class Task {
   constructor(settings: TaskSettings) {
     this.#settings = settings
     this.#info = { ...settings.info, abandoned: this.#abandon.signal }
+    // Every asynchronous call listens to it while it runs; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#abandon.signal)
     this.#batch = new Batch(new WriteSet(settings.store.createBuffers(settings.sinks)))
     this.#graph = new Graph(settings.leaves, this.#batch, this.#info, this.#memory, () => this.#changed())
     this.#cap = settings.limits.maxItems
@@ -215,6 +218,7 @@ export class Task {
     await checkPosition(partition, progress, info.stream)
     this.#endOffset = progress.nextOffset
     this.#inbox = new Inbox(this.#settings.budget, progress.nextOffset, () => this.#changed())
+    partition.hint(progress.nextOffset)
     info.log.info({ stream: info.stream, partition: info.partition, from: progress.nextOffset }, 'reading')
   }
 
