@@ -34,9 +34,17 @@ export interface AppStats {
   readonly commits: number
   /** Reasons of ignored items, with how many gave each. After 1,000 different ones the others are counted together. */
   readonly ignored: Readonly<Record<string, number>>
+  /** Reasons of collected items, by the error's code, its SQLSTATE, or its name. */
+  readonly collected: Readonly<Record<string, CollectedReason>>
   /** Records that are known of and not committed, over all partitions that this member has. */
   readonly lag: number
   readonly partitions: readonly PartitionStats[]
+}
+
+export interface CollectedReason {
+  readonly count: number
+  /** The message of the first. */
+  readonly first: string
 }
 
 export interface PartitionStats {

@@ -50,15 +50,17 @@ export class Journal {
     if (items === 0 && lag === 0) return
     const itemsPerSecond = seconds === 0 ? 0 : Math.round(items / seconds)
     this.#log.info(
-      { items, itemsPerSecond, rows, commits, outcomes: occurred(outcomes), ...reasonsOf(ignored), lag },
+      { items, itemsPerSecond, rows, commits, outcomes: occurred(outcomes), ...reasonsOf('ignored', ignored), lag },
       'summary',
     )
   }
 
   /** The last line: everything since the start. */
   stopped(totals: Totals): void {
-    const { outcomes, ignored, ...rest } = totals
-    this.#log.info({ ...rest, outcomes: occurred(outcomes), ...reasonsOf(ignored) }, 'stopped')
+    const { outcomes, ignored, collected, ...rest } = totals
+    const codes = Object.fromEntries(Object.entries(collected).map(([code, { count }]) => [code, count]))
+    const reasons = { ...reasonsOf('ignored', ignored), ...reasonsOf('collected', codes) }
+    this.#log.info({ ...rest, outcomes: occurred(outcomes), ...reasons }, 'stopped')
   }
 
   #fell(batch: Batch, item: number, fall: Fall, stream: string): void {
@@ -71,7 +73,7 @@ export class Journal {
 }
 
 /** The most frequent reasons, for a line of log. */
-function reasonsOf(ignored: Totals['ignored']): { ignored?: Readonly<Record<string, number>> } {
-  const most = Object.entries(ignored).sort(([, a], [, b]) => b - a)
-  return most.length === 0 ? {} : { ignored: Object.fromEntries(most.slice(0, 10)) }
+function reasonsOf(name: string, counts: Readonly<Record<string, number>>): Readonly<Record<string, unknown>> {
+  const most = Object.entries(counts).sort(([, a], [, b]) => b - a)
+  return most.length === 0 ? {} : { [name]: Object.fromEntries(most.slice(0, 10)) }
 }

@@ -205,6 +205,7 @@ export class Service implements App {
 
   #ended(batch: Batch, end: BatchEnd, stream: string): void {
     this.#journal.falls(batch, end, stream)
+    if (end.outcomes.collected > 0) this.#statistics.addCollected(batch, end.items)
     const records = batch.chunks[0]?.input.records
     if (records === undefined || end.broke === undefined) return
     const { topic, partition } = records

@@ -1,6 +1,7 @@
 /** Why a service stops that no part of it has failed in. */
 import { MillraceError } from '../core/errors.ts'
 import type { AssignedPartition } from '../core/source.ts'
+import type { AppStats } from './app.ts'
 
 /** What is there has been read, but for partitions that a `signal.break()` without `resumeAfterMs` has parked. */
 export class BrokenOffError extends MillraceError {
@@ -10,6 +11,11 @@ export class BrokenOffError extends MillraceError {
 /** A partition has records and commits nothing: something hangs that reports no error. */
 export class StalledError extends MillraceError {
   override readonly retryable = true
+}
+
+/** A run to the end of the log did nothing but put items aside. */
+export class NothingDoneError extends MillraceError {
+  override readonly retryable = false
 }
 
 /** Somebody stopped the service while somebody else waited for it. */
@@ -48,6 +54,17 @@ export function stalled(
     why: 'A callback or a query that never ends does that, a batch that takes longer than this, or another owner of the same progress.',
     fix: 'Start it again: it goes on where it was. Where batches may take this long, raise stallAfterMs.',
     place: { topic: partition.topic, partition: partition.partition, offset: position },
+  })
+}
+
+/** Undefined when something was done, or nothing had to be put aside. */
+export function nothingDone({ outcomes, collected }: AppStats): NothingDoneError | undefined {
+  const [reason] = Object.values(collected)
+  if (reason === undefined || outcomes.done + outcomes.continued > 0) return undefined
+  return new NothingDoneError('MR-RUN-COLLECTED', {
+    what: `nothing was written: ${outcomes.collected} ${outcomes.collected === 1 ? 'item was' : 'items were'} put into the error collector, and none went through`,
+    why: `The first was collected because of:\n${reason.first}`,
+    fix: 'When all items fail alike, the plan or the table is wrong and not the items. They are in millrace.errors.',
   })
 }
 

@@ -1,6 +1,10 @@
 /** What a service has done, added up from its commits. */
+import { MillraceError, messageOf } from '../core/errors.ts'
 import { noOutcomes, type OutcomeCounts, outcomeNames } from '../core/outcome.ts'
+import { RowsRefused } from '../core/store.ts'
+import type { Batch } from '../runtime/batch.ts'
 import type { CommitReport } from '../runtime/task.ts'
+import type { CollectedReason } from './app.ts'
 
 /** Reasons are a user's texts and may hold values: beyond this many different ones they are counted together. */
 const maxReasons = 1_000
@@ -14,6 +18,7 @@ export interface Totals {
   readonly bytes: number
   readonly commits: number
   readonly ignored: Readonly<Record<string, number>>
+  readonly collected: Readonly<Record<string, CollectedReason>>
 }
 
 export class Statistics {
@@ -23,6 +28,7 @@ export class Statistics {
   #commits = 0
   readonly #outcomes = noOutcomes()
   readonly #ignored = new Map<string, number>()
+  readonly #collected = new Map<string, { count: number; readonly first: string }>()
 
   add(report: CommitReport): void {
     this.#items += report.items
@@ -33,6 +39,18 @@ export class Statistics {
     for (const [reason, count] of report.ignored) this.#addReason(reason === '' ? noReason : reason, count)
   }
 
+  /** Adds the reasons of the collected items of a batch, which its report does not have. */
+  addCollected(batch: Batch, items: number): void {
+    for (const [item, fall] of batch.falls) {
+      if (fall.kind !== 'collected' || item >= items) continue
+      const code = codeOf(fall.error)
+      const name = this.#collected.has(code) || this.#collected.size < maxReasons ? code : otherReasons
+      const known = this.#collected.get(name)
+      if (known === undefined) this.#collected.set(name, { count: 1, first: messageOf(fall.error) })
+      else known.count++
+    }
+  }
+
   totals(): Totals {
     return {
       items: this.#items,
@@ -41,6 +59,7 @@ export class Statistics {
       bytes: this.#bytes,
       commits: this.#commits,
       ignored: Object.fromEntries(this.#ignored),
+      collected: Object.fromEntries([...this.#collected].map(([code, reason]) => [code, { ...reason }])),
     }
   }
 
@@ -49,6 +68,12 @@ export class Statistics {
     const name = known ? reason : otherReasons
     this.#ignored.set(name, (this.#ignored.get(name) ?? 0) + count)
   }
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof MillraceError) return error.code
+  if (error instanceof RowsRefused) return error.sqlstate
+  return error instanceof Error ? error.name : typeof error
 }
 
 /** Only the outcomes that occurred, for a line of log. */

@@ -2,6 +2,7 @@
 import { constants } from 'node:os'
 import { SettingsError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
+import { nothingDone } from '../../service/serviceErrors.ts'
 import { type App, type StartSettings, start } from '../../service/start.ts'
 import { loadPlan } from '../loadPlan.ts'
 import type { CliSettings } from '../settings.ts'
@@ -36,7 +37,10 @@ async function serve(app: App, untilCaughtUp: boolean, log: Logger): Promise<voi
   try {
     if (!untilCaughtUp) return await app.done
     await app.caughtUp()
-    log.info({ items: app.stats().items }, 'caught up')
+    const stats = app.stats()
+    log.info({ items: stats.items }, 'caught up')
+    const failure = nothingDone(stats)
+    if (failure !== undefined) throw failure
   } finally {
     await app.stop()
   }
@@ -73,7 +77,12 @@ async function createLogger(level: string): Promise<Logger> {
   const { default: pino } = await import('pino')
   const { isoTime } = pino.stdTimeFunctions
   const logger: Logger = pino(
-    { level, base: { pid: process.pid }, timestamp: isoTime },
+    {
+      level,
+      base: { pid: process.pid },
+      timestamp: isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
     pino.destination({ dest: 1, sync: true }),
   )
   return logger
