@@ -18,6 +18,8 @@ export default defineConfig({
           name: 'quick',
           include: ['test/**/*.spec.ts'],
           exclude: [integrationTests],
+          // One process for many files: loading the modules anew for each of 60 files took two fifths of the time.
+          isolate: false,
           sequence: { groupOrder: 0 },
           typecheck: {
             enabled: true,

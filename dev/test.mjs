@@ -9,6 +9,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { judge } from './judge.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'))
@@ -34,41 +35,11 @@ runner.once('exit', (code, signal) => {
   process.exitCode = failed === 0 ? 0 : 1
 })
 
-/**
- * @typedef {{ numPassedTests: number, numFailedTests: number, numPendingTests: number,
- *   testResults: { name: string, status: string, message: string, assertionResults: unknown[] }[] }} Report
- */
-
-/** @returns {Report | undefined} */
+/** @returns {import('./judge.mjs').Report | undefined} */
 function readReport() {
   try {
     return JSON.parse(readFileSync(reportFile, 'utf8'))
   } catch {
     return undefined // the runner ended before it wrote one
   }
-}
-
-/**
- * @param {Report | undefined} report
- * @param {number | string | null} ending exit code or signal
- */
-function judge(report, ending) {
-  const complaints = []
-  const passed = report?.numPassedTests ?? 0
-  let failed = report?.numFailedTests ?? 0
-  // A file that could not even be loaded has no test that could fail.
-  for (const file of report?.testResults ?? []) {
-    if (file.status !== 'failed' || file.assertionResults.length > 0) continue
-    complaints.push(`${file.name}: could not be loaded`)
-    failed++
-  }
-  if (report?.numPendingTests) complaints.push(`${report.numPendingTests} skipped`)
-  if (failed === 0 && passed === 0) {
-    complaints.push('No test ran.')
-    failed++
-  } else if (failed === 0 && ending !== 0) {
-    complaints.push(`The run itself failed outside of any test (${ending}); see above.`)
-    failed++
-  }
-  return { passed, failed, complaints }
 }
