@@ -22,7 +22,9 @@ export interface TableOptions<Row> {
    * `keep` leaves the old one, `min` and `max` take the smaller and the larger. A null on one side of `add`, `min`
    * and `max` counts as absent. `'nothing'` leaves an existing row as it is.
    */
-  readonly onConflict?: [keyof Row] extends [never] ? 'nothing' | Readonly<Record<string, ConflictRule>> : OnConflict<Row>
+  readonly onConflict?: [keyof Row] extends [never]
+    ? 'nothing' | Readonly<Record<string, ConflictRule>>
+    : OnConflict<Row>
   /** The full `create table` statement, run at start when the table is missing. */
   readonly create?: string
 }
@@ -61,9 +63,16 @@ export function table<Row extends object = object>(name: string, options: TableO
   const onConflict = (options.onConflict ?? {}) as 'nothing' | Readonly<Record<string, ConflictRule>>
 
   if (options.key !== undefined && key.length === 0) {
-    refuse('MR-TABLE-KEY', 'the key names no column', "Name its columns: { key: ['origin', 'window_start'] }, or leave it out.")
+    refuse(
+      'MR-TABLE-KEY',
+      'the key names no column',
+      "Name its columns: { key: ['origin', 'window_start'] }, or leave it out.",
+    )
   }
-  for (const [what, names] of [['key', key], ['columns', columns ?? []]] as const) {
+  for (const [what, names] of [
+    ['key', key],
+    ['columns', columns ?? []],
+  ] as const) {
     const twice = names.find((column, index) => names.indexOf(column) !== index)
     if (twice !== undefined) refuse('MR-TABLE-COLUMN', `${what} names "${twice}" twice`, 'Name each column once.')
   }
@@ -71,7 +80,11 @@ export function table<Row extends object = object>(name: string, options: TableO
     refuse('MR-TABLE-COLUMN', 'columns is an empty list', 'Name the columns to write, or leave the option out.')
   }
   if (options.onConflict !== undefined && key.length === 0) {
-    refuse('MR-TABLE-KEY', 'onConflict needs a key', "Say which columns recognise a row: { key: 'origin', onConflict: … }.")
+    refuse(
+      'MR-TABLE-KEY',
+      'onConflict needs a key',
+      "Say which columns recognise a row: { key: 'origin', onConflict: … }.",
+    )
   }
   const unwritten = key.find((column) => columns !== undefined && !columns.includes(column))
   if (unwritten !== undefined) {
@@ -79,7 +92,11 @@ export function table<Row extends object = object>(name: string, options: TableO
   }
   if (onConflict !== 'nothing') checkRules(onConflict, key, columns, refuse)
   if (options.create !== undefined && !/^\s*create\s/i.test(options.create)) {
-    refuse('MR-TABLE-CREATE', 'create is not a create statement', "Give the full statement: { create: 'create table flights (…)' }.")
+    refuse(
+      'MR-TABLE-CREATE',
+      'create is not a create statement',
+      "Give the full statement: { create: 'create table flights (…)' }.",
+    )
   }
 
   return Object.freeze({
@@ -99,17 +116,29 @@ function checkRules(
   refuse: (code: string, what: string, fix: string) => never,
 ): void {
   if (typeof onConflict !== 'object' || onConflict === null) {
-    refuse('MR-TABLE-RULE', `onConflict cannot be ${JSON.stringify(onConflict)}`, "Give 'nothing' or a rule per column.")
+    refuse(
+      'MR-TABLE-RULE',
+      `onConflict cannot be ${JSON.stringify(onConflict)}`,
+      "Give 'nothing' or a rule per column.",
+    )
   }
   for (const [column, rule] of Object.entries(onConflict)) {
     if (!rules.includes(rule)) {
       refuse('MR-TABLE-RULE', `onConflict.${column} cannot be "${rule}"`, `Valid rules are ${rules.join(', ')}.`)
     }
     if (key.includes(column)) {
-      refuse('MR-TABLE-RULE', `onConflict names "${column}", which is part of the key`, 'A key stays as it is: leave it out.')
+      refuse(
+        'MR-TABLE-RULE',
+        `onConflict names "${column}", which is part of the key`,
+        'A key stays as it is: leave it out.',
+      )
     }
     if (columns !== undefined && !columns.includes(column)) {
-      refuse('MR-TABLE-RULE', `onConflict names "${column}", which columns leaves out`, 'Add it to columns, or drop its rule.')
+      refuse(
+        'MR-TABLE-RULE',
+        `onConflict names "${column}", which columns leaves out`,
+        'Add it to columns, or drop its rule.',
+      )
     }
   }
 }

@@ -228,7 +228,9 @@ export async function tablesCalled(link: Link, name: string): Promise<readonly s
  * Tables in the order in which they are written: what a foreign key points to comes first, else by name.
  * In a cycle the first by name goes first.
  */
-export function inForeignKeyOrder<T extends { readonly name: string; readonly table: TableInfo }>(sinks: readonly T[]): T[] {
+export function inForeignKeyOrder<T extends { readonly name: string; readonly table: TableInfo }>(
+  sinks: readonly T[],
+): T[] {
   const left = [...sinks].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
   const ordered: T[] = []
   while (left.length > 0) {

@@ -49,7 +49,10 @@ async function attemptCommit(link: Link, readCatalogAgain: ReadCatalogAgain, req
   for (;;) {
     await begin(link, request)
     try {
-      await inTransactionWrite(link, buffers, { asAppended: request.allInOrder, position: (owner) => request.position(owner) })
+      await inTransactionWrite(link, buffers, {
+        asAppended: request.allInOrder,
+        position: (owner) => request.position(owner),
+      })
       await inTransactionCollect(link, request.claim.task.app, request.collected)
     } catch (error) {
       await link.rollback()
@@ -134,7 +137,10 @@ async function askInDoubt(connections: Connections, claim: Claim, doing: string)
       })
     } catch (error) {
       if (connections.closing.aborted || !(error instanceof UnavailableError)) throw stillInDoubt(doing, error)
-      connections.target.logger.warn({ err: messageOf(error) }, `${doing}: COMMIT was not answered, and cannot be looked into yet`)
+      connections.target.logger.warn(
+        { err: messageOf(error) },
+        `${doing}: COMMIT was not answered, and cannot be looked into yet`,
+      )
     }
     await sleep(systemClock, waitMs, connections.closing)
   }

@@ -179,7 +179,9 @@ export class Connections {
     if (this.#free > 0) this.#free -= 1
     else if (!this.closing.aborted) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     if (this.closing.aborted) {
-      throw new UnavailableError('MR-PG-CLOSED', { what: `the connections to Postgres at ${this.target.name} are closed` })
+      throw new UnavailableError('MR-PG-CLOSED', {
+        what: `the connections to Postgres at ${this.target.name} are closed`,
+      })
     }
   }
 

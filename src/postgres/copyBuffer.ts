@@ -1,3 +1,4 @@
+import pg from 'pg'
 import type { Sink } from '../core/sink.ts'
 import { ByteWriter } from './byteWriter.ts'
 import type { Link } from './connections.ts'
@@ -6,7 +7,6 @@ import type { KeyTrail } from './keyTrail.ts'
 import { type AnyRow, type Layout, RowLayouts, type WrittenColumn } from './rowLayout.ts'
 import type { BoundSink } from './sinkChecks.ts'
 import { Owners, type Selection, selectRows, type TableBuffer, WriteRefused } from './tableBuffer.ts'
-import pg from 'pg'
 
 const tab = 0x09
 const newline = 0x0a
@@ -178,7 +178,10 @@ export class CopyBuffer implements TableBuffer {
       this.#segments.push(segment)
     }
     const { columns: order } = segment
-    return { segment, direct: order.length === columns.length && order.every((column, index) => column === columns[index]) }
+    return {
+      segment,
+      direct: order.length === columns.length && order.every((column, index) => column === columns[index]),
+    }
   }
 }
 

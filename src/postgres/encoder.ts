@@ -31,6 +31,8 @@ const int8Limits = { low: -(2n ** 63n), high: 2n ** 63n - 1n } as const
 const wholeNumber = /^\s*[+-]?\d{1,19}\s*$/
 const decimal = /^\s*([+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|NaN|[+-]?Infinity)\s*$/i
 const plainDecimal = /^[+-]?(\d+)(?:\.(\d+))?$/
+/** A numeric without a declared size has a limit too, far above this. */
+const unlimitedDigits = 1_000
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const loneSurrogate = /\p{Surrogate}/u
 /** An escape in JSON text that jsonb refuses: NUL, or half of a surrogate pair; the backslash must not be escaped itself. */
@@ -60,9 +62,15 @@ export function createEncoder(type: ColumnType, place: ColumnPlace): Encoder {
         (value) => typeof value === 'number' && (value === 0 || isMidRange(Math.abs(value), type.kind === 'float4')),
       )
     case 'numeric':
-      return viaText((value) => decimalText(value, refuse), (value) => fitsDigits(String(value), type))
+      return viaText(
+        (value) => decimalText(value, refuse),
+        (value) => fitsDigits(String(value), type),
+      )
     case 'bool':
-      return viaText((value) => booleanText(value, refuse), (value) => typeof value === 'boolean')
+      return viaText(
+        (value) => booleanText(value, refuse),
+        (value) => typeof value === 'boolean',
+      )
     case 'text':
       return text(refuse, (value) => type.maxLength === undefined || String(value).length <= type.maxLength)
     case 'timestamptz':
@@ -71,10 +79,16 @@ export function createEncoder(type: ColumnType, place: ColumnPlace): Encoder {
     case 'date':
       return viaText((value) => dateText(value, refuse), isSureTime)
     case 'bytea':
-      return viaText((value) => byteaText(value, refuse), (value) => typeof value !== 'string')
+      return viaText(
+        (value) => byteaText(value, refuse),
+        (value) => typeof value !== 'string',
+      )
     case 'json':
     case 'jsonb':
-      return viaText((value) => jsonText(value, type.kind === 'jsonb', refuse), () => true)
+      return viaText(
+        (value) => jsonText(value, type.kind === 'jsonb', refuse),
+        () => true,
+      )
     case 'array':
       return array(type.element ?? { kind: 'other' }, place, refuse)
     case 'uuid':
@@ -137,7 +151,8 @@ function isMidRange(size: number, isSingle: boolean): boolean {
 function fitsDigits(text: string, { digits }: ColumnType): boolean {
   const [, before = '', after = ''] = plainDecimal.exec(text) ?? []
   if (before === '') return false
-  return digits === undefined || (before.length <= digits.before && after.length <= digits.after)
+  if (digits === undefined) return text.length < unlimitedDigits
+  return before.length <= digits.before && after.length <= digits.after
 }
 
 function booleanText(value: unknown, refuse: Refuse): string {
@@ -225,7 +240,8 @@ function array(elementType: ColumnType, place: ColumnPlace, refuse: Refuse): Enc
   }
   const toText = (value: unknown): string => {
     if (Array.isArray(value)) return textArray(value.map(toElement))
-    if (ArrayBuffer.isView(value) && Symbol.iterator in value) return toText([...(value as Iterable<unknown> & typeof value)])
+    if (ArrayBuffer.isView(value) && Symbol.iterator in value)
+      return toText([...(value as Iterable<unknown> & typeof value)])
     return typeof value === 'string' ? textValue(value, refuse) : refuse(value)
   }
   return {
@@ -250,7 +266,8 @@ const shownLength = 60
 
 function described(value: unknown): string {
   if (Array.isArray(value)) return 'an array'
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : `the Date ${value.toISOString()}`
+  if (value instanceof Date)
+    return Number.isNaN(value.getTime()) ? 'an invalid Date' : `the Date ${value.toISOString()}`
   if (value instanceof Uint8Array) return 'bytes'
   switch (typeof value) {
     case 'object':

@@ -134,7 +134,10 @@ function toRefusal(thrown: unknown, buffers: readonly TableBuffer[], stops: read
   const cause = causeOf(thrown)
   const error = cause instanceof Error ? cause : new Error(String(cause))
   const tableSaid = cause instanceof pg.DatabaseError ? cause.table : undefined
-  const bound = thrown instanceof WriteRefused ? thrown.bound : buffers.find((buffer) => buffer.bound.table.bareName === tableSaid)?.bound
+  const bound =
+    thrown instanceof WriteRefused
+      ? thrown.bound
+      : buffers.find((buffer) => buffer.bound.table.bareName === tableSaid)?.bound
   const owner = thrown instanceof WriteRefused ? thrown.owner : undefined
   const hint = owner === undefined ? -1 : stops.findIndex((stop) => stop.owner === owner)
   return {

@@ -4,10 +4,10 @@
  * the cut makes no difference, such a row is refused here.
  */
 import pg from 'pg'
+import { textArray } from './arrayLiteral.ts'
 import type { ForeignKey } from './catalog.ts'
 import type { Link } from './connections.ts'
 import { type Selection, type TableBuffer, WriteRefused } from './tableBuffer.ts'
-import { textArray } from './arrayLiteral.ts'
 import { ruleOf } from './upsertPlan.ts'
 
 /** A row that points to a later one of the batch. */
@@ -31,7 +31,8 @@ export async function inTransactionCheckParents(
       const early = earlyRows(child, parents, foreignKey, selection)
       if (early.length === 0) continue
       const first = await firstWithoutParent(link, parent, foreignKey, early)
-      if (first !== undefined) throw new WriteRefused(child.bound, missingParent(child, parent, first), { owner: first.owner })
+      if (first !== undefined)
+        throw new WriteRefused(child.bound, missingParent(child, parent, first), { owner: first.owner })
     }
   }
 }
@@ -60,7 +61,8 @@ function earlyRows(
   child.trail?.each(columns, (key, owner) => {
     const place = position(owner)
     const parentPlace = firstPositions.get(key.join('\0'))
-    if (place !== undefined && parentPlace !== undefined && parentPlace > place) early.push({ key, owner, position: place })
+    if (place !== undefined && parentPlace !== undefined && parentPlace > place)
+      early.push({ key, owner, position: place })
   })
   return early.sort((a, b) => a.position - b.position)
 }

@@ -26,7 +26,9 @@ export function mergeRule(rule: ConflictRule | 'key', kind: TypeKind): MergeCell
     case 'add':
       if (floats.includes(kind)) return withoutNull((earlier, later) => Number(earlier) + Number(later))
       if (integers.includes(kind)) return withoutNull(addIntegers)
-      return kind === 'numeric' ? withoutNull((earlier, later) => addDecimals(String(earlier), String(later))) : undefined
+      return kind === 'numeric'
+        ? withoutNull((earlier, later) => addDecimals(String(earlier), String(later)))
+        : undefined
     case 'min':
     case 'max': {
       const compare = comparison(kind)
@@ -78,7 +80,8 @@ interface Decimal {
 }
 
 function parseDecimal(text: string): Decimal {
-  const [, sign = '', before = '', after = '', exponent = '0'] = /^([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d+))?$/i.exec(text) ?? []
+  const [, sign = '', before = '', after = '', exponent = '0'] =
+    /^([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d+))?$/i.exec(text) ?? []
   const scale = after.length - Number(exponent)
   const digits = BigInt(`${before}${after}` || '0') * (sign === '-' ? -1n : 1n)
   return scale < 0 ? { digits: digits * 10n ** BigInt(-scale), scale: 0 } : { digits, scale }

@@ -50,7 +50,9 @@ export async function migrate(link: Link, target: PostgresTarget): Promise<void>
 
 async function missingSteps(link: Link): Promise<readonly string[]> {
   const names = schemaSteps.map(({ name }) => name)
-  const { rows } = await link.query<{ there: boolean }>("select to_regclass('millrace.migrations') is not null as there")
+  const { rows } = await link.query<{ there: boolean }>(
+    "select to_regclass('millrace.migrations') is not null as there",
+  )
   if (rows[0]?.there !== true) return names
   const done = await link.query<{ name: string }>('select name from millrace.migrations')
   const doneNames = new Set(done.rows.map(({ name }) => name))

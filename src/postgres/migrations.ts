@@ -133,8 +133,7 @@ create table if not exists millrace.migrations (id serial primary key, name varc
 /** The whole schema as SQL, for teams that apply changes with a tool of their own. Applied once, millrace finds nothing left to do. */
 export function schemaSql(): string {
   const steps = schemaSteps.map(
-    ({ name, sql }) =>
-      `-- ${name}${sql}insert into millrace.migrations (name, run_on) values ('${name}', now());\n`,
+    ({ name, sql }) => `-- ${name}${sql}insert into millrace.migrations (name, run_on) values ('${name}', now());\n`,
   )
   return `begin;\n${bookkeeping}${steps.join('\n')}commit;\n`
 }

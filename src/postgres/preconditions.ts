@@ -51,7 +51,10 @@ export async function checkSurroundings(link: Link, target: PostgresTarget): Pro
 function warnOfLoss(found: Surroundings, { logger, name }: PostgresTarget): void {
   if (found.fsync === 'off' || found.full_page_writes === 'off') {
     const { fsync, full_page_writes } = found
-    logger.warn({ fsync, full_page_writes }, `Postgres at ${name} may be damaged by a power cut: exactly-once does not outlive that`)
+    logger.warn(
+      { fsync, full_page_writes },
+      `Postgres at ${name} may be damaged by a power cut: exactly-once does not outlive that`,
+    )
   }
   if (found.synchronous_commit === 'off') {
     logger.warn(
@@ -74,7 +77,11 @@ async function refuseTransactionPooler(link: Link, target: PostgresTarget): Prom
   const first = await ours()
   if (first === link.announcedPid) return
 
-  const other = new pg.Client({ ...target.config, connectionTimeoutMillis: target.connectTimeoutMs, query_timeout: target.connectTimeoutMs })
+  const other = new pg.Client({
+    ...target.config,
+    connectionTimeoutMillis: target.connectTimeoutMs,
+    query_timeout: target.connectTimeoutMs,
+  })
   other.on('error', (error) => target.logger.debug({ err: error }, 'a connection that looked for a pooler was lost'))
   try {
     await other.connect()

@@ -54,7 +54,8 @@ export interface ProgressAdmin {
 /** Connects when it is first asked; close it. @throws SettingsError when a setting is out of range */
 export function createProgressAdmin(settings: PostgresSettings): ProgressAdmin {
   const connections = new Connections(postgresTarget({ ...settings, poolSize: 1 }))
-  const show = (filter: ProgressFilter) => connections.use('reading progress', (link) => readEntries(link, filter, connections))
+  const show = (filter: ProgressFilter) =>
+    connections.use('reading progress', (link) => readEntries(link, filter, connections))
   const plan = async (filter: ProgressFilter, action: ProgressPlan['action'], toOffset: number | undefined) => {
     const entries = await show(filter)
     if (entries.length === 0) throw nothingMatches(filter)
@@ -85,7 +86,11 @@ interface EntryRow extends pg.QueryResultRow {
   updated_at: Date
 }
 
-async function readEntries(link: Link, filter: ProgressFilter, { target }: Connections): Promise<readonly ProgressEntry[]> {
+async function readEntries(
+  link: Link,
+  filter: ProgressFilter,
+  { target }: Connections,
+): Promise<readonly ProgressEntry[]> {
   const there = await link.query<{ there: boolean }>("select to_regclass('millrace.progress') is not null as there")
   if (there.rows[0]?.there !== true) {
     throw new StoreError('MR-PROGRESS-NONE', {

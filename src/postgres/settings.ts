@@ -69,7 +69,10 @@ export function postgresTarget(settings: PostgresSettings): PostgresTarget {
     connectTimeoutMs: wholeNumber('connectTimeoutMs', settings.connectTimeoutMs ?? 10_000),
     lockTimeoutMs: wholeNumber('lockTimeoutMs', settings.lockTimeoutMs ?? 20_000),
     statementTimeoutMs: wholeNumber('statementTimeoutMs', settings.statementTimeoutMs ?? 30_000),
-    idleInTransactionTimeoutMs: wholeNumber('idleInTransactionTimeoutMs', settings.idleInTransactionTimeoutMs ?? 10_000),
+    idleInTransactionTimeoutMs: wholeNumber(
+      'idleInTransactionTimeoutMs',
+      settings.idleInTransactionTimeoutMs ?? 10_000,
+    ),
     logger: settings.logger ?? silentLogger,
   }
 }

@@ -61,7 +61,9 @@ async function createTable(link: Link, sink: Sink<never>): Promise<TableInfo> {
 }
 
 async function missingTable(link: Link, sink: Sink<never>): Promise<StoreError> {
-  const { rows } = await link.query<{ path: string }>('select array_to_string(current_schemas(false), $1) as path', [', '])
+  const { rows } = await link.query<{ path: string }>('select array_to_string(current_schemas(false), $1) as path', [
+    ', ',
+  ])
   const others = await tablesCalled(link, sink.name)
   return new StoreError('MR-SINK-TABLE', {
     what: `table "${sink.name}" does not exist`,
@@ -79,7 +81,11 @@ function checkTable(bound: BoundSink): void {
     })
   }
   checkPrivileges(bound)
-  const named = [...(sink.columns ?? []), ...sink.key, ...(sink.onConflict === 'nothing' ? [] : Object.keys(sink.onConflict))]
+  const named = [
+    ...(sink.columns ?? []),
+    ...sink.key,
+    ...(sink.onConflict === 'nothing' ? [] : Object.keys(sink.onConflict)),
+  ]
   const unknown = [...new Set(named)].filter((name) => !table.columns.has(name))
   if (unknown.length > 0) throw unknownColumns(bound, unknown, sink.columns ?? [...new Set(named)])
   for (const name of named) {
@@ -139,11 +145,17 @@ function checkKey({ sink, table }: BoundSink): void {
 }
 
 function isAddable({ type, shownType }: TableColumn): boolean {
-  return ['int2', 'int4', 'int8', 'float4', 'float8', 'numeric'].includes(type.kind) || /^(interval|money)/.test(shownType)
+  return (
+    ['int2', 'int4', 'int8', 'float4', 'float8', 'numeric'].includes(type.kind) || /^(interval|money)/.test(shownType)
+  )
 }
 
 /** A row or a plan names columns that the table does not have. */
-export function unknownColumns({ sink, table }: BoundSink, unknown: readonly string[], written: readonly string[]): StoreError {
+export function unknownColumns(
+  { sink, table }: BoundSink,
+  unknown: readonly string[],
+  written: readonly string[],
+): StoreError {
   const names = unknown.map((name) => `"${name}"`).join(', ')
   return new StoreError('MR-SINK-COLUMN', {
     what: `table "${sink.name}" has no column ${names}`,

@@ -32,7 +32,11 @@ export class WriteRefused extends Error {
   /** Whether the buffer has learnt from it, and the same write may go through now. */
   readonly again: boolean
 
-  constructor(bound: BoundSink, cause: unknown, { owner, again = false }: { owner?: number | undefined; again?: boolean }) {
+  constructor(
+    bound: BoundSink,
+    cause: unknown,
+    { owner, again = false }: { owner?: number | undefined; again?: boolean },
+  ) {
     super(`writing ${bound.name}`, { cause })
     this.name = 'WriteRefused'
     this.bound = bound

@@ -39,7 +39,10 @@ export function instantText(ms: number): string {
 
 /** Writes the instant of a time in milliseconds; several times faster than making its text. */
 export function writeInstant(out: ByteWriter, ms: number): void {
-  if (!hasPlainYear(ms)) return out.escaped(instantText(ms))
+  if (!hasPlainYear(ms)) {
+    out.escaped(instantText(ms))
+    return
+  }
   const day = Math.floor(ms / dayMs)
   let rest = ms - day * dayMs
   const milliseconds = rest % 1000
@@ -72,13 +75,16 @@ function farText(ms: number, cut: (iso: string) => string): string {
   return `${cut(`${String(1 - year).padStart(4, '0')}${rest}`)} BC`
 }
 
-const iso = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,6})?)?(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?)?$/
+const iso =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,6})?)?(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?)?$/
 
 /** Whether a text is a time that Postgres reads without fail: the plain ISO forms of days that exist. */
 export function isIsoTime(text: string): boolean {
   const parts = iso.exec(text)
   if (parts === null) return false
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.slice(1).map((part) => Number(part ?? 0))
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts
+    .slice(1)
+    .map((part) => Number(part ?? 0))
   if (year === 0 || hour > 23 || minute > 59 || second > 59) return false
   const midnight = new Date(Date.UTC(2000, month - 1, day))
   midnight.setUTCFullYear(year, month - 1, day)

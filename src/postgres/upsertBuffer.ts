@@ -8,8 +8,8 @@ import { type AnyRow, isOfLayout, type Layout, RowLayouts, type WrittenColumn } 
 import type { BoundSink } from './sinkChecks.ts'
 import { sqlstateOf } from './sqlstate.ts'
 import { Owners, type Selection, selectRows, type TableBuffer, WriteRefused } from './tableBuffer.ts'
-import { chunked, inWaves, type MergedColumn, mergedCells, type Statement } from './upsertRows.ts'
 import { cellArray, ruleOf, sameKeyQuery, type UpsertMode, upsertMode, upsertStatement } from './upsertPlan.ts'
+import { chunked, inWaves, type MergedColumn, maxRowsPerStatement, mergedCells, type Statement } from './upsertRows.ts'
 
 const bytesPerCell = 16
 /** ON CONFLICT met the same row twice in one statement: keys that we told apart are equal to Postgres. */
@@ -31,7 +31,7 @@ interface Column extends MergedColumn {
 }
 
 /** Rows of a sink with a key. They are kept as converted values by column, merged per key and sent as arrays. */
-export class UpsertBuffer {
+export class UpsertBuffer implements TableBuffer {
   readonly bound: BoundSink
   readonly trail: KeyTrail | undefined
   readonly #mode: UpsertMode
@@ -138,7 +138,9 @@ export class UpsertBuffer {
 
   #shapeFor(columns: readonly WrittenColumn[]): Shape {
     const cells = columns.map((written) => this.#columnFor(written))
-    const same = this.#shapes.find((shape) => shape.cells.length === cells.length && cells.every((column) => shape.cells.includes(column)))
+    const same = this.#shapes.find(
+      (shape) => shape.cells.length === cells.length && cells.every((column) => shape.cells.includes(column)),
+    )
     if (same !== undefined) return same
     const shape = { index: this.#shapes.length, columns, cells, statement: upsertStatement(this.bound, columns) }
     this.#shapes.push(shape)
@@ -161,7 +163,7 @@ export class UpsertBuffer {
     const columns = this.#keyColumns()
     const keys: string[] = []
     for (const row of rows) keys.push(this.#keyText(columns, row))
-    if (!this.#asksForKeys) return keys
+    if (!this.#asksForKeys && !(this.#keysMayDiffer && rows.length > maxRowsPerStatement)) return keys
     const firstRows = new Map<string, number>()
     keys.forEach((key, index) => {
       if (!key.startsWith(ownKey) && !firstRows.has(key)) firstRows.set(key, rows[index] ?? 0)
@@ -187,6 +189,11 @@ export class UpsertBuffer {
       text += cell === null || cell === undefined ? '\0-' : `\0${cell}`
     }
     return text
+  }
+
+  /** Whether keys that we tell apart may be one to Postgres: it says so within a statement, but not from one to the next. */
+  get #keysMayDiffer(): boolean {
+    return this.#keyColumns().some(({ written: { info } }) => !exactTypes.has(info.castType))
   }
 
   get #nullsEqual(): boolean {
@@ -220,6 +227,16 @@ export class UpsertBuffer {
     }
   }
 }
+
+/** Types of which our text is the same exactly where Postgres's values are. */
+const exactTypes: ReadonlySet<string> = new Set([
+  'smallint',
+  'integer',
+  'bigint',
+  'boolean',
+  'text',
+  'character varying',
+])
 
 /** Starts the key of a row that is equal to no other. */
 const ownKey = '\0\0'

@@ -1,9 +1,9 @@
 import type { ConflictRule } from '../core/sink.ts'
+import { textArray } from './arrayLiteral.ts'
 import type { TableColumn, TableInfo } from './catalog.ts'
 import type { Cell } from './merge.ts'
 import type { WrittenColumn } from './rowLayout.ts'
 import type { BoundSink } from './sinkChecks.ts'
-import { textArray } from './arrayLiteral.ts'
 
 /**
  * How rows that share a key reach the table.

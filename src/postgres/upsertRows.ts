@@ -2,7 +2,7 @@
 import type { Cell, MergeCells } from './merge.ts'
 
 /** Rows of one statement at most: enough that its cost is in the rows, little enough that parameters stay small. */
-const maxRowsPerStatement = 10_000
+export const maxRowsPerStatement = 10_000
 
 /** A column's cells by row, and what becomes of two that meet. */
 export interface MergedColumn {
@@ -31,7 +31,10 @@ export function* chunked(text: string, cells: readonly (readonly Cell[])[]): Ite
  * @returns undefined when a column cannot be merged here
  */
 export function mergedCells(
-  columns: readonly MergedColumn[], rows: Int32Array, keys: readonly string[]): Cell[][] | undefined {
+  columns: readonly MergedColumn[],
+  rows: Int32Array,
+  keys: readonly string[],
+): Cell[][] | undefined {
   if (columns.some(({ merge }) => merge === undefined)) return undefined
   const groupOf = new Map<string, number>()
   const groups = Int32Array.from(rows, (_, index) => {

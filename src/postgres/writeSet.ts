@@ -11,9 +11,9 @@ import { UpsertBuffer } from './upsertBuffer.ts'
 /** The buffers of a batch that hold rows, in the order in which they are written: tables in foreign-key order, then by name. */
 export function orderedBuffers(request: CommitRequest): readonly TableBuffer[] {
   const buffers = request.buffers.map(ofOurs).filter(({ length }) => length > 0)
-  return inForeignKeyOrder(buffers.map((buffer) => ({ name: buffer.bound.name, table: buffer.bound.table, buffer }))).map(
-    ({ buffer }) => buffer,
-  )
+  return inForeignKeyOrder(
+    buffers.map((buffer) => ({ name: buffer.bound.name, table: buffer.bound.table, buffer })),
+  ).map(({ buffer }) => buffer)
 }
 
 /** Writes the selected rows of all buffers. @throws WriteRefused */

@@ -33,15 +33,19 @@ export const contractRows = table<{ id: number; label?: string; size?: number }>
   create: 'create table contract_rows (id integer primary key, label text, size integer check (size >= 0))',
 })
 
-export const contractTotals = table<{ k: string; n?: number; low?: number; high?: number; first?: string; last?: string }>(
-  'contract_totals',
-  {
-    key: 'k',
-    onConflict: { n: 'add', low: 'min', high: 'max', first: 'keep' },
-    create:
-      'create table contract_totals (k text primary key, n integer, low integer, high integer, first text, last text)',
-  },
-)
+export const contractTotals = table<{
+  k: string
+  n?: number
+  low?: number
+  high?: number
+  first?: string
+  last?: string
+}>('contract_totals', {
+  key: 'k',
+  onConflict: { n: 'add', low: 'min', high: 'max', first: 'keep' },
+  create:
+    'create table contract_totals (k text primary key, n integer, low integer, high integer, first text, last text)',
+})
 
 const sinks = [contractRows, contractTotals]
 const task: TaskId = { app: 'app', stream: 'flights', partition: 0 }
@@ -146,12 +150,19 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
       it('gives an input that is new its start beside one that is known', async () => {
         await (await Member.claim(store)).commit(7)
         const claim = await store.claim(task, [at(0), at(3, 'from:airports')])
-        expect([...claim.progress].sort((a, b) => (a.source < b.source ? -1 : 1))).toEqual([at(3, 'from:airports'), at(7)])
+        expect([...claim.progress].sort((a, b) => (a.source < b.source ? -1 : 1))).toEqual([
+          at(3, 'from:airports'),
+          at(7),
+        ])
       })
 
       it('tells applications, streams and partitions apart', async () => {
         await (await Member.claim(store)).commit(7)
-        for (const other of [{ ...task, app: 'b' }, { ...task, stream: 'b' }, { ...task, partition: 1 }]) {
+        for (const other of [
+          { ...task, app: 'b' },
+          { ...task, stream: 'b' },
+          { ...task, partition: 1 },
+        ]) {
           expect((await store.claim(other, [at(0)])).progress).toEqual([at(0)])
         }
         expect(await store.readProgress('b')).toHaveLength(1)
@@ -187,7 +198,10 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
         await commit(at(4))
         await commit(at(5))
         const after = await store.claim(task, [at(0), at(0, 'from:airports')])
-        expect([...after.progress].sort((a, b) => (a.source < b.source ? -1 : 1))).toEqual([at(3, 'from:airports', 'known'), at(5)])
+        expect([...after.progress].sort((a, b) => (a.source < b.source ? -1 : 1))).toEqual([
+          at(3, 'from:airports', 'known'),
+          at(5),
+        ])
       })
 
       it('writes no row of an owner that was undone, nor one that was taken back', async () => {
@@ -264,7 +278,8 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
         try {
           await attempt
         } catch (error) {
-          if (error instanceof RowsRefused) return { owner: error.owner, table: error.table, sqlstate: error.sqlstate, clash: error.clash }
+          if (error instanceof RowsRefused)
+            return { owner: error.owner, table: error.table, sqlstate: error.sqlstate, clash: error.clash }
           throw error
         }
         return 'nothing was refused'
@@ -273,7 +288,12 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
       it('blame the first owner in offset order, and nothing of the batch is committed', async () => {
         const member = await Member.claim(store)
         const { version } = member.claim
-        for (const [id, size] of [[1, 1], [2, -1], [3, -1], [4, 1]] as const) {
+        for (const [id, size] of [
+          [1, 1],
+          [2, -1],
+          [3, -1],
+          [4, 1],
+        ] as const) {
           member.rows.append({ id, size }, id)
           member.totals.append({ k: 'a', n: 1 }, id)
         }
@@ -316,17 +336,28 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
         const bytes = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
         const member = await Member.claim(store)
         const items = [
-          failed(0, { value: bytes, key: bytes, headers: [{ key: hostile, value: bytes }, { key: '', value: null }] }),
+          failed(0, {
+            value: bytes,
+            key: bytes,
+            headers: [
+              { key: hostile, value: bytes },
+              { key: '', value: null },
+            ],
+          }),
           failed(1, { value: null, key: null, timestamp: null }),
           failed(2, { timestamp: new Date(Number.NaN), attempts: 2 ** 40 }),
           failed(3, { timestamp: new Date(-8.64e15), value: Buffer.alloc(0) }),
           failed(4, { timestamp: new Date(8.64e15), step: hostile, topic: hostile, stream: hostile }),
-          failed(5, { error: { name: hostile, message: hostile.repeat(10_000), code: hostile, stack: hostile.repeat(10_000) } }),
+          failed(5, {
+            error: { name: hostile, message: hostile.repeat(10_000), code: hostile, stack: hostile.repeat(10_000) },
+          }),
         ]
         await member.commit(6, { collected: items })
         const kept = await harness.collected()
-        expect(kept.map(({ offset, value }) => ({ offset, value }))).toEqual(items.map(({ offset, value }) => ({ offset, value })))
-        expect(kept[5]?.message).toContain("c\\\"'{},\n")
+        expect(kept.map(({ offset, value }) => ({ offset, value }))).toEqual(
+          items.map(({ offset, value }) => ({ offset, value })),
+        )
+        expect(kept[5]?.message).toContain('c\\"\'{},\n')
       })
     })
 

@@ -15,7 +15,11 @@ const names = (sinks: Parameters<typeof inForeignKeyOrder>[0]) => inForeignKeyOr
 
 it('writes what a foreign key points to first, and else goes by name', () => {
   expect(names([sink('c', 3, []), sink('a', 1, []), sink('b', 2, [])])).toEqual(['a', 'b', 'c'])
-  expect(names([sink('a_lines', 1, [2]), sink('orders', 2, [3]), sink('people', 3, [])])).toEqual(['people', 'orders', 'a_lines'])
+  expect(names([sink('a_lines', 1, [2]), sink('orders', 2, [3]), sink('people', 3, [])])).toEqual([
+    'people',
+    'orders',
+    'a_lines',
+  ])
 })
 
 it('breaks circles by name, and takes a key to the table itself for none', () => {

@@ -6,7 +6,12 @@ import { commitBatch } from '../../src/postgres/commit.ts'
 import type { Connections, Link } from '../../src/postgres/connections.ts'
 
 const request: CommitRequest = {
-  claim: { task: { app: 'a', stream: 's', partition: 0 }, owner: '6a1f6f0e-6d2c-4f7e-9d50-0d7b7b8b6a11', version: 7, progress: [] },
+  claim: {
+    task: { app: 'a', stream: 's', partition: 0 },
+    owner: '6a1f6f0e-6d2c-4f7e-9d50-0d7b7b8b6a11',
+    version: 7,
+    progress: [],
+  },
   progress: [],
   buffers: [],
   position: (owner) => owner,
@@ -34,7 +39,9 @@ it('takes a COMMIT for done when the server says COMMIT', async () => {
   const claim = { ...request.claim }
   await commitBatch(connections, async () => {}, { ...request, claim })
   expect(claim.version).toBe(8)
-  expect(sent[0]).toMatch(/^begin; select millrace\.fence\('a', 's', '0', '6a1f6f0e-[-0-9a-f]+', '7', '\{\}', '\{\}', '\{\}'\)$/)
+  expect(sent[0]).toMatch(
+    /^begin; select millrace\.fence\('a', 's', '0', '6a1f6f0e-[-0-9a-f]+', '7', '\{\}', '\{\}', '\{\}'\)$/,
+  )
 })
 
 it('takes it for a defect when COMMIT resolves with ROLLBACK, as it does after an error that went unnoticed', async () => {

@@ -22,7 +22,10 @@ async function rowsOf(buffer: CopyBuffer) {
     return lines.split('\n').map((line) => {
       const values = line.split('\t')
       const pairs = names.split(', ').map((name, index) => `${name}=${values[index]}`)
-      return pairs.filter((pair) => !pair.endsWith('=\\N')).sort().join(' ')
+      return pairs
+        .filter((pair) => !pair.endsWith('=\\N'))
+        .sort()
+        .join(' ')
     })
   })
   return rows.sort()
@@ -117,8 +120,19 @@ describe('CopyBuffer', () => {
 
   it('drops the rows of undone owners, and writes in offset order', async () => {
     const buffer = new CopyBuffer(boundTo(columns))
-    for (const [id, owner] of [[1, 5], [2, 3], [3, 5], [4, 9], [5, -1]] as const) buffer.append({ id }, owner)
-    const positions = new Map([[5, 5], [3, 3], [-1, 4]])
+    for (const [id, owner] of [
+      [1, 5],
+      [2, 3],
+      [3, 5],
+      [4, 9],
+      [5, -1],
+    ] as const)
+      buffer.append({ id }, owner)
+    const positions = new Map([
+      [5, 5],
+      [3, 3],
+      [-1, 4],
+    ])
     const selection = { asAppended: false, position: (owner: number) => positions.get(owner) }
     expect(await copied(buffer, selection)).toEqual(['copy public.t (id) from stdin: 2\n5\n1\n3\n'])
   })

@@ -90,7 +90,10 @@ describe('encoders', () => {
   })
 
   it.each(refused)('%s refuses %s', (kind, value, text) => {
-    for (const attempt of [() => encoder({ kind }).text(value), () => encoder({ kind }).write(new ByteWriter(), value)]) {
+    for (const attempt of [
+      () => encoder({ kind }).text(value),
+      () => encoder({ kind }).write(new ByteWriter(), value),
+    ]) {
       expect(attempt).toThrow(ItemError)
       expect(attempt).toThrow(text)
     }
@@ -120,7 +123,13 @@ describe('encoders', () => {
     const varchar = encoder({ kind: 'text', maxLength: 3 })
     expect([varchar.sure('abc'), varchar.sure('abcd')]).toEqual([true, false])
     const money = encoder({ kind: 'numeric', digits: { before: 3, after: 2 } })
-    expect(['999.99', '1000', '0.125', 5, Number.NaN].map((value) => money.sure(value))).toEqual([true, false, false, true, false])
+    expect(['999.99', '1000', '0.125', 5, Number.NaN].map((value) => money.sure(value))).toEqual([
+      true,
+      false,
+      false,
+      true,
+      false,
+    ])
     expect(encoder({ kind: 'timestamptz' }).sure('2001-01-01T00:00:00Z')).toBe(true)
     expect(encoder({ kind: 'timestamptz' }).sure('soon')).toBe(false)
     expect(encoder({ kind: 'float8' }).sure(1e308)).toBe(false)

@@ -3,7 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { addDecimals, type Cell, mergeRule } from '../../src/postgres/merge.ts'
 import { inWaves, mergedCells } from '../../src/postgres/upsertRows.ts'
 
-const merged = (rule: Parameters<typeof mergeRule>[0], kind: Parameters<typeof mergeRule>[1], cells: readonly Cell[]) => {
+const merged = (
+  rule: Parameters<typeof mergeRule>[0],
+  kind: Parameters<typeof mergeRule>[1],
+  cells: readonly Cell[],
+) => {
   const merge = mergeRule(rule, kind)
   if (merge === undefined) return 'left to the database'
   return cells.reduce((earlier, later) => merge(earlier, later))
@@ -64,7 +68,12 @@ describe('mergeRule', () => {
 
 describe('mergedCells', () => {
   it('gives one row per key, sorted, as one upsert after the other would', () => {
-    const entry = fc.record({ key: fc.constantFrom('b', 'a', 'c'), add: fc.integer({ min: -9, max: 9 }), last: fc.string(), first: fc.string() })
+    const entry = fc.record({
+      key: fc.constantFrom('b', 'a', 'c'),
+      add: fc.integer({ min: -9, max: 9 }),
+      last: fc.string(),
+      first: fc.string(),
+    })
     fc.assert(
       fc.property(fc.array(entry), (entries) => {
         const expected = new Map<string, { add: number; last: string; first: string }>()
@@ -78,11 +87,16 @@ describe('mergedCells', () => {
           { cells: entries.map(({ last }) => last), merge: mergeRule('replace', 'text') },
           { cells: entries.map(({ first }) => first), merge: mergeRule('keep', 'text') },
         ]
-        const [keys, adds, lasts, firsts] = mergedCells(columns, Int32Array.from(entries.keys()), entries.map(({ key }) => key)) ?? []
+        const [keys, adds, lasts, firsts] =
+          mergedCells(
+            columns,
+            Int32Array.from(entries.keys()),
+            entries.map(({ key }) => key),
+          ) ?? []
         expect(keys).toEqual([...expected.keys()].sort())
-        expect(keys?.map((key, index) => [key, { add: adds?.[index], last: lasts?.[index], first: firsts?.[index] }])).toEqual(
-          keys?.map((key) => [key, expected.get(String(key))]),
-        )
+        expect(
+          keys?.map((key, index) => [key, { add: adds?.[index], last: lasts?.[index], first: firsts?.[index] }]),
+        ).toEqual(keys?.map((key) => [key, expected.get(String(key))]))
       }),
     )
   })
@@ -95,7 +109,11 @@ describe('inWaves', () => {
     fc.assert(
       fc.property(plan, fc.boolean(), (rows, inOrder) => {
         const keys = rows.map(([key]) => key)
-        const waves = inWaves(keys, rows.map(([, shape]) => shape), inOrder)
+        const waves = inWaves(
+          keys,
+          rows.map(([, shape]) => shape),
+          inOrder,
+        )
         for (const wave of waves) expect(new Set(wave.map((index) => keys[index])).size).toBe(wave.length)
         expect(waves.flat().sort((a, b) => a - b)).toEqual([...keys.keys()])
         for (const key of new Set(keys)) {
@@ -109,7 +127,11 @@ describe('inWaves', () => {
   it('keeps offset order throughout where rows of different keys may clash', () => {
     fc.assert(
       fc.property(plan, (rows) => {
-        const waves = inWaves(rows.map(([key]) => key), rows.map(([, shape]) => shape), true)
+        const waves = inWaves(
+          rows.map(([key]) => key),
+          rows.map(([, shape]) => shape),
+          true,
+        )
         expect(waves.flat()).toEqual([...rows.keys()])
         for (const wave of waves) expect(new Set(wave.map((index) => rows[index]?.[1])).size).toBe(1)
       }),

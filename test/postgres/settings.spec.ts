@@ -21,16 +21,19 @@ describe('postgresTarget', () => {
     expect(postgresTarget({ host: 'db', port: 1, user: 'me', password: 'p', database: 'd' }).name).toBe('db:1/d')
   })
 
-  it.each(['flights', 'http://db/flights', 'postgres://me:se%cret@db:x/flights'])('refuses %s without showing it', (url) => {
-    let thrown: unknown
-    try {
-      postgresTarget({ url })
-    } catch (error) {
-      thrown = error
-    }
-    expect(thrown).toBeInstanceOf(SettingsError)
-    expect(inspect(thrown, { depth: 9, showHidden: true })).not.toContain('cret')
-  })
+  it.each(['flights', 'http://db/flights', 'postgres://me:se%cret@db:x/flights'])(
+    'refuses %s without showing it',
+    (url) => {
+      let thrown: unknown
+      try {
+        postgresTarget({ url })
+      } catch (error) {
+        thrown = error
+      }
+      expect(thrown).toBeInstanceOf(SettingsError)
+      expect(inspect(thrown, { depth: 9, showHidden: true })).not.toContain('cret')
+    },
+  )
 
   it('refuses numbers that are none', () => {
     expect(() => postgresTarget({ poolSize: 0 })).toThrow('postgres.poolSize cannot be 0')

@@ -1,7 +1,14 @@
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
 import { StoreError, UnavailableError } from '../../src/core/errors.ts'
-import { isClash, isConnectionLost, NoAnswer, reactionTo, toConnectError, toMillraceError } from '../../src/postgres/sqlstate.ts'
+import {
+  isClash,
+  isConnectionLost,
+  NoAnswer,
+  reactionTo,
+  toConnectError,
+  toMillraceError,
+} from '../../src/postgres/sqlstate.ts'
 
 const databaseError = (code: string, severity = 'ERROR', message = 'said') =>
   Object.assign(new pg.DatabaseError(message, 0, 'error'), { code, severity })
@@ -17,7 +24,14 @@ describe('the SQLSTATE table', () => {
   })
 
   it('knows what clashes with other rows', () => {
-    expect(['23505', '23P01', '23503', '23514', '23502', '22001'].map(isClash)).toEqual([true, true, true, false, false, false])
+    expect(['23505', '23P01', '23503', '23514', '23502', '22001'].map(isClash)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ])
   })
 })
 
@@ -35,7 +49,13 @@ describe('isConnectionLost', () => {
       databaseError('08P01'),
     ]
     for (const error of lost) expect(isConnectionLost(error), String(error)).toBe(true)
-    const others = [databaseError('23505'), databaseError('57014'), new TypeError('x is not a function'), 'text', nodeError('ENOENT')]
+    const others = [
+      databaseError('23505'),
+      databaseError('57014'),
+      new TypeError('x is not a function'),
+      'text',
+      nodeError('ENOENT'),
+    ]
     for (const error of others) expect(isConnectionLost(error), String(error)).toBe(false)
   })
 })

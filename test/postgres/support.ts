@@ -1,8 +1,8 @@
-import type { Link } from '../../src/postgres/connections.ts'
+import { type TableOptions, table } from '../../sinks/table.ts'
 import type { TableColumn, TableInfo } from '../../src/postgres/catalog.ts'
 import { scalarType } from '../../src/postgres/columnType.ts'
+import type { Link } from '../../src/postgres/connections.ts'
 import type { BoundSink } from '../../src/postgres/sinkChecks.ts'
-import { type TableOptions, table } from '../../sinks/table.ts'
 
 /** A column as the catalog would tell of it, nullable and without a default unless said otherwise. */
 export function column(name: string, type: string, more: Partial<TableColumn> = {}): TableColumn {

@@ -9,7 +9,11 @@ const written = (ms: number) => {
   return out.bytes.toString('latin1', 0, out.length)
 }
 
-const plain = fc.date({ min: new Date('0001-01-01T00:00:00Z'), max: new Date('9999-12-31T23:59:59.999Z'), noInvalidDate: true })
+const plain = fc.date({
+  min: new Date('0001-01-01T00:00:00Z'),
+  max: new Date('9999-12-31T23:59:59.999Z'),
+  noInvalidDate: true,
+})
 
 describe('timestamps', () => {
   it('writes the instant that was given', () => {
@@ -51,7 +55,15 @@ describe('timestamps', () => {
     for (const text of ['2001-02-28', '2000-02-29T10:11', '2001-01-01 10:11:12.5+02', '2001-01-01T10:11:12-0330']) {
       expect(isIsoTime(text), text).toBe(true)
     }
-    for (const text of ['2001-02-29', '2001-13-01', '0000-01-01', '2001-01-01T24:00', 'now', '1/2/2001', '2001-01-01T10:11+99']) {
+    for (const text of [
+      '2001-02-29',
+      '2001-13-01',
+      '0000-01-01',
+      '2001-01-01T24:00',
+      'now',
+      '1/2/2001',
+      '2001-01-01T10:11+99',
+    ]) {
       expect(isIsoTime(text), text).toBe(false)
     }
   })

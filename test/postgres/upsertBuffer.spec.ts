@@ -44,7 +44,12 @@ describe('UpsertBuffer', () => {
 
   it('drops undone owners before it merges, and merges in offset order', async () => {
     const buffer = new UpsertBuffer(boundTo(columns, options))
-    for (const [last, owner] of [['third', 3], ['second', 2], ['undone', 4], ['first', 1]] as const) {
+    for (const [last, owner] of [
+      ['third', 3],
+      ['second', 2],
+      ['undone', 4],
+      ['first', 1],
+    ] as const) {
       buffer.append({ k: 'a', n: owner, last }, owner)
     }
     const selection = { asAppended: false, position: (owner: number) => (owner === 4 ? undefined : owner) }
@@ -87,7 +92,12 @@ describe('UpsertBuffer', () => {
   it('sends every row past the checks where a check looks beyond the key', async () => {
     const checked = { constraints: [{ kind: 'check', columns: ['n'], deferrable: false }] } as const
     const buffer = new UpsertBuffer(boundTo(columns, options, checked))
-    for (const [k, n] of [['b', 1], ['a', 2], ['b', -9]] as const) buffer.append({ k, n }, n)
+    for (const [k, n] of [
+      ['b', 1],
+      ['a', 2],
+      ['b', -9],
+    ] as const)
+      buffer.append({ k, n }, n)
     const statements = await sent(buffer, { asAppended: true, position: () => 0 })
     expect(statements.map(({ data }) => data)).toEqual([
       ['{"a","b"}', '{"2","1"}'],
@@ -104,7 +114,9 @@ describe('UpsertBuffer', () => {
   })
 
   it('never merges rows with a null in the key', async () => {
-    const buffer = new UpsertBuffer(boundTo([column('k', 'text'), column('n', 'int4')], { key: 'k', onConflict: { n: 'add' } }))
+    const buffer = new UpsertBuffer(
+      boundTo([column('k', 'text'), column('n', 'int4')], { key: 'k', onConflict: { n: 'add' } }),
+    )
     buffer.append({ k: null, n: 1 }, 0)
     buffer.append({ k: null, n: 2 }, 1)
     expect((await sent(buffer))[0]?.data).toEqual(['{NULL,NULL}', '{"1","2"}'])
@@ -118,7 +130,12 @@ describe('UpsertBuffer', () => {
 })
 
 describe('upsertMode', () => {
-  const unique = (names: readonly string[] | undefined) => ({ columns: names, arbiter: true, deferrable: false, nullsEqual: false })
+  const unique = (names: readonly string[] | undefined) => ({
+    columns: names,
+    arbiter: true,
+    deferrable: false,
+    nullsEqual: false,
+  })
   const modeWith = (more: Parameters<typeof boundTo>[2]) => upsertMode(boundTo(columns, options, more))
 
   it('merges where nothing but the key is looked at', () => {

@@ -68,7 +68,12 @@ describe('table', () => {
     ['an unknown rule', 't', { key: 'k', onConflict: { a: 'sum' } }, 'onConflict.a cannot be "sum"'],
     ['rules that are no object', 't', { key: 'k', onConflict: 'ignore' }, 'MR-TABLE-RULE'],
     ['a rule for the key', 't', { key: 'k', onConflict: { k: 'keep' } }, 'part of the key'],
-    ['a rule for a column that is not written', 't', { key: 'k', columns: ['k'], onConflict: { a: 'add' } }, 'columns leaves out'],
+    [
+      'a rule for a column that is not written',
+      't',
+      { key: 'k', columns: ['k'], onConflict: { a: 'add' } },
+      'columns leaves out',
+    ],
     ['a key that is not written', 't', { key: 'k', columns: ['a'] }, 'columns leaves out "k"'],
     ['a column named twice', 't', { columns: ['a', 'a'] }, 'names "a" twice'],
     ['no columns', 't', { columns: [] }, 'empty list'],

@@ -2,8 +2,8 @@ import pg from 'pg'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { table } from '../../../sinks/table.ts'
 import { FenceLostError, UnavailableError } from '../../../src/core/errors.ts'
-import { beginFenced } from '../../../src/postgres/progress.ts'
 import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
+import { beginFenced } from '../../../src/postgres/progress.ts'
 import { fenceLostState } from '../../../src/postgres/sqlstate.ts'
 import { freshDatabase } from '../../support/services.ts'
 import { Member, source } from './member.ts'
@@ -69,7 +69,9 @@ it('waits for a transaction that is under way, and refuses it when that has take
   const member = await Member.claim(store, sinks)
   member.append('flights', { id: 1 }, 0)
   const client = await connected()
-  await client.query(`begin; select * from millrace.claim('app', 'flights', 0, gen_random_uuid(), '{${source}}', '{0}', '{NULL}')`)
+  await client.query(
+    `begin; select * from millrace.claim('app', 'flights', 0, gen_random_uuid(), '{${source}}', '{0}', '{NULL}')`,
+  )
   const refused = expect(member.commit(1)).rejects.toBeInstanceOf(FenceLostError)
   await client.query('commit')
   await refused
@@ -80,7 +82,9 @@ it('waits for a transaction that is under way, and refuses it when that has take
 it('lets the next owner in when a stopped process holds the rows: its transaction is ended by the server', async () => {
   const stopped = await Member.claim(store, sinks)
   const client = await connected()
-  await client.query(`set idle_in_transaction_session_timeout to 1500; ${beginFenced(stopped.claim, progressed)}; insert into flights values (1)`)
+  await client.query(
+    `set idle_in_transaction_session_timeout to 1500; ${beginFenced(stopped.claim, progressed)}; insert into flights values (1)`,
+  )
   // Locks are waited for, but not for ever; who asks again gets in.
   await expect(store.claim(stopped.claim.task, progressed)).rejects.toBeInstanceOf(UnavailableError)
   const next = await Member.claim(store, sinks)

@@ -48,7 +48,8 @@ beforeEach(async () => {
   member = await Member.claim(store, sinks)
 })
 
-const count = async (name: string) => (await database.query<{ n: number }>(`select count(*)::int as n from ${name}`))[0]?.n
+const count = async (name: string) =>
+  (await database.query<{ n: number }>(`select count(*)::int as n from ${name}`))[0]?.n
 
 describe('the first in offset order whose prefix is refused is blamed', () => {
   it('also when another table is written first and refuses a later item', async () => {
@@ -58,7 +59,14 @@ describe('the first in offset order whose prefix is refused is blamed', () => {
   })
 
   it('also when a check is looked at before the unique index of the rows above', async () => {
-    for (const [owner, id, size] of [[0, 1, 1], [1, 2, 1], [2, 1, 1], [3, 3, 1], [4, 4, -1], [5, 5, 1]] as const) {
+    for (const [owner, id, size] of [
+      [0, 1, 1],
+      [1, 2, 1],
+      [2, 1, 1],
+      [3, 3, 1],
+      [4, 4, -1],
+      [5, 5, 1],
+    ] as const) {
       member.append('a_first', { id, size }, owner)
     }
     expect(await member.blamed(6)).toEqual({ owner: 2, table: 'a_first', sqlstate: '23505' })
@@ -74,9 +82,17 @@ describe('the first in offset order whose prefix is refused is blamed', () => {
   })
 
   it('also for what is put off until COMMIT', async () => {
-    for (const [owner, id] of [[0, 1], [1, 2], [2, 1], [3, 2]] as const) member.append('later', { id }, owner)
+    for (const [owner, id] of [
+      [0, 1],
+      [1, 2],
+      [2, 1],
+      [3, 2],
+    ] as const)
+      member.append('later', { id }, owner)
     expect(await member.blamed(4)).toEqual({ owner: 2, table: 'later', sqlstate: '23505' })
-    expect(await member.blamed(4, { position: (owner) => (owner === 2 ? undefined : owner), allInOrder: false })).toMatchObject({ owner: 3 })
+    expect(
+      await member.blamed(4, { position: (owner) => (owner === 2 ? undefined : owner), allInOrder: false }),
+    ).toMatchObject({ owner: 3 })
   })
 
   it('also for rows that cannot be merged, and numbers that overflow', async () => {
@@ -106,6 +122,14 @@ describe('the first in offset order whose prefix is refused is blamed', () => {
   })
 })
 
+it('survives a line that is refused while many more are on their way', async () => {
+  member.append('a_first', { id: -1, size: -1 }, 0)
+  for (let owner = 1; owner < 300_000; owner += 1)
+    member.append('a_first', { id: owner, size: owner, name: 'abc' }, owner)
+  expect(await member.blamed(300_000)).toEqual({ owner: 0, table: 'a_first', sqlstate: '23514' })
+  expect(await count('a_first')).toBe(0)
+})
+
 it('stops at an SQLSTATE that is in no table', async () => {
   member.append('guarded', { id: 14 }, 0)
   await expect(member.commit(1)).rejects.toBeInstanceOf(StoreError)
@@ -123,7 +147,12 @@ it('takes rows that point at each other, where the database does', async () => {
 })
 
 it('merges keys that are written differently and equal to Postgres', async () => {
-  for (const [owner, amount] of [[0, '1.0'], [1, '2'], [2, '1'], [3, '1.00']] as const) {
+  for (const [owner, amount] of [
+    [0, '1.0'],
+    [1, '2'],
+    [2, '1'],
+    [3, '1.00'],
+  ] as const) {
     member.append('amounts', { amount, n: 10 ** owner, last: `${owner}` }, owner)
   }
   await member.commit(4)
@@ -142,7 +171,14 @@ it('is tried again when a row is locked by somebody else, and nobody is blamed',
   member.append('moments', { at: '2001-01-01T00:00:00Z', n: 1 }, 0)
   const holding = database.query('with held as (select * from moments for update) select pg_sleep(1.5) from held')
   await expect
-    .poll(async () => (await database.query("select 1 from pg_stat_activity where query like 'with held%' and wait_event = 'PgSleep'")).length)
+    .poll(
+      async () =>
+        (
+          await database.query(
+            "select 1 from pg_stat_activity where query like 'with held%' and wait_event = 'PgSleep'",
+          )
+        ).length,
+    )
     .toBe(1)
   await expect(member.commit(1)).rejects.toBeInstanceOf(UnavailableError)
   await holding

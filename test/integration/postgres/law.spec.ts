@@ -71,7 +71,9 @@ afterAll(() => store.close())
 /** Runs the items in batches of a size, and answers with who was collected and what stands. */
 async function run(items: readonly Item[], batchSize: number) {
   await database.query(`truncate ${names.join(', ')}, millrace.progress`)
-  const claim = await store.claim({ app: 'law', stream: 's', partition: 0 }, [{ source: 'from', nextOffset: 0, fingerprint: null }])
+  const claim = await store.claim({ app: 'law', stream: 's', partition: 0 }, [
+    { source: 'from', nextOffset: 0, fingerprint: null },
+  ])
   const buffers = store.createBuffers(Object.values(sinks))
   const collected: number[] = []
   for (let start = 0; start < items.length; start += batchSize) {
@@ -110,16 +112,12 @@ async function run(items: readonly Item[], batchSize: number) {
 it('collects and keeps, in batches of any size, what one item a batch does', { timeout: 240_000 }, async () => {
   let refusals = 0
   await fc.assert(
-    fc.asyncProperty(
-      plan,
-      fc.integer({ min: 2, max: 10 }),
-      async (items, batchSize) => {
-        const oneByOne = await run(items, 1)
-        refusals += oneByOne.collected.length
-        expect(await run(items, batchSize)).toEqual(oneByOne)
-      },
-    ),
-    { numRuns: Number(process.env['MILLRACE_LAW_RUNS'] ?? 150) },
+    fc.asyncProperty(plan, fc.integer({ min: 2, max: 10 }), async (items, batchSize) => {
+      const oneByOne = await run(items, 1)
+      refusals += oneByOne.collected.length
+      expect(await run(items, batchSize)).toEqual(oneByOne)
+    }),
+    { numRuns: Number(process.env.MILLRACE_LAW_RUNS ?? 150) },
   )
   // A plan in which nothing is ever refused would prove nothing.
   expect(refusals).toBeGreaterThan(50)

@@ -11,7 +11,12 @@ const database = await freshDatabase('create table flights (id integer)')
 const proxy = await openProxy(database.url)
 const sinks = [table('flights')]
 /** Statements may take 100 ms; 5 s beyond it a connection counts as lost. */
-const store = createPostgresStore({ url: proxy.url, statementTimeoutMs: 100, lockTimeoutMs: 80, idleInTransactionTimeoutMs: 500 })
+const store = createPostgresStore({
+  url: proxy.url,
+  statementTimeoutMs: 100,
+  lockTimeoutMs: 80,
+  idleInTransactionTimeoutMs: 500,
+})
 const direct = createPostgresStore({ url: database.url })
 await store.open(sinks)
 await direct.open(sinks)
@@ -97,28 +102,34 @@ describe('a COMMIT that was not answered', () => {
 })
 
 describe('a connection that is lost before COMMIT', () => {
-  it.each(['millrace.fence', 'copy public.flights', 'millrace.errors'])('at %s leaves nothing behind, and the batch is done again', async (text) => {
-    const item = {
-      stream: 's',
-      step: 'map',
-      topic: 't',
-      partition: 0,
-      offset: 1,
-      timestamp: null,
-      key: null,
-      value: null,
-      headers: [],
-      error: { name: 'Error', message: 'm', code: null, stack: null },
-      attempts: 1,
-    }
-    for (const fault of ['lose the request', 'lose the answer'] as const) {
-      proxy.failOnce(text, fault)
-      await expect(member.commit(5, { collected: [item] })).rejects.toMatchObject({ code: 'MR-PG-LOST', retryable: true })
-      expect(await count()).toBe(0)
-    }
-    await member.commit(5, { collected: [item] })
-    expect(await count()).toBe(1)
-  })
+  it.each(['millrace.fence', 'copy public.flights', 'millrace.errors'])(
+    'at %s leaves nothing behind, and the batch is done again',
+    async (text) => {
+      const item = {
+        stream: 's',
+        step: 'map',
+        topic: 't',
+        partition: 0,
+        offset: 1,
+        timestamp: null,
+        key: null,
+        value: null,
+        headers: [],
+        error: { name: 'Error', message: 'm', code: null, stack: null },
+        attempts: 1,
+      }
+      for (const fault of ['lose the request', 'lose the answer'] as const) {
+        proxy.failOnce(text, fault)
+        await expect(member.commit(5, { collected: [item] })).rejects.toMatchObject({
+          code: 'MR-PG-LOST',
+          retryable: true,
+        })
+        expect(await count()).toBe(0)
+      }
+      await member.commit(5, { collected: [item] })
+      expect(await count()).toBe(1)
+    },
+  )
 
   it('by the server ending the session', async () => {
     await database.query(`create table doomed (id integer);
@@ -139,14 +150,30 @@ describe('a connection that is lost before COMMIT', () => {
     await database.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'millrace' and datname = current_database()",
     )
-    await expect.poll(() => member.commit(5).then(() => 'committed', () => 'refused')).toBe('committed')
+    await expect
+      .poll(() =>
+        member.commit(5).then(
+          () => 'committed',
+          () => 'refused',
+        ),
+      )
+      .toBe('committed')
     expect(await count()).toBe(1)
   })
 
   it('by a server that does not answer', { timeout: 20_000 }, async () => {
     proxy.failOnce('copy public.flights', 'swallow the answer')
     await expect(member.commit(5)).rejects.toThrow('no answer within 5100 ms')
-    await expect.poll(() => member.commit(5).then(() => 'committed', () => 'refused'), { timeout: 5_000 }).toBe('committed')
+    await expect
+      .poll(
+        () =>
+          member.commit(5).then(
+            () => 'committed',
+            () => 'refused',
+          ),
+        { timeout: 5_000 },
+      )
+      .toBe('committed')
     expect(await count()).toBe(1)
   })
 })

@@ -27,7 +27,8 @@ describe('progress by hand', () => {
     await (await Member.claim(store, [], { ...task, partition: 1 })).commit(20)
   })
 
-  const offsets = async () => (await admin.show({ app: 'app' })).map(({ partition, nextOffset }) => [partition, nextOffset])
+  const offsets = async () =>
+    (await admin.show({ app: 'app' })).map(({ partition, nextOffset }) => [partition, nextOffset])
 
   it('is shown whole or in part', async () => {
     expect(await admin.show({ app: 'app' })).toMatchObject([
@@ -42,16 +43,24 @@ describe('progress by hand', () => {
     const plan = await admin.planSet({ app: 'app', partition: 0 }, 3)
     expect(plan).toMatchObject({ action: 'set', changes: [{ entry: { partition: 0, nextOffset: 10 }, toOffset: 3 }] })
     await admin.planReset({ app: 'app' })
-    expect(await offsets()).toEqual([[0, 10], [1, 20]])
+    expect(await offsets()).toEqual([
+      [0, 10],
+      [1, 20],
+    ])
     expect(await database.query('select * from millrace.audit')).toEqual([])
   })
 
   it('is set, audited, and taken away from who runs it', async () => {
     await admin.execute(await admin.planSet({ app: 'app', partition: 0 }, 3))
-    expect(await offsets()).toEqual([[0, 3], [1, 20]])
+    expect(await offsets()).toEqual([
+      [0, 3],
+      [1, 20],
+    ])
     await expect(member.commit(11)).rejects.toBeInstanceOf(FenceLostError)
     expect((await Member.claim(store, [])).claim.progress).toEqual([{ source, nextOffset: 3, fingerprint: null }])
-    const [audited, ...more] = await database.query('select *, at > now() - interval \'1 minute\' as recent from millrace.audit')
+    const [audited, ...more] = await database.query(
+      "select *, at > now() - interval '1 minute' as recent from millrace.audit",
+    )
     expect(more).toEqual([])
     const who = (await database.query<{ who: string }>('select current_user as who'))[0]?.who
     expect(audited).toMatchObject({
@@ -83,21 +92,35 @@ describe('progress by hand', () => {
     const plan = await admin.planSet({ app: 'app' }, 0)
     await member.commit(12)
     await expect(admin.execute(plan)).rejects.toThrow('MR-PROGRESS-MOVED')
-    expect(await offsets()).toEqual([[0, 12], [1, 20]])
+    expect(await offsets()).toEqual([
+      [0, 12],
+      [1, 20],
+    ])
     expect(await database.query('select * from millrace.audit')).toEqual([])
     await member.commit(13)
   })
 
   it('keeps the inputs of a task at one version', async () => {
-    const claim = await store.claim(task, [{ source, nextOffset: 0, fingerprint: null }, { source: 'from:airports', nextOffset: 5, fingerprint: null }])
+    const claim = await store.claim(task, [
+      { source, nextOffset: 0, fingerprint: null },
+      { source: 'from:airports', nextOffset: 5, fingerprint: null },
+    ])
     await admin.execute(await admin.planSet({ app: 'app', partition: 0, source }, 1))
-    const versions = (await admin.show({ app: 'app', partition: 0 })).map(({ version, owner }) => [version, owner === claim.owner])
-    expect(versions).toEqual([[claim.version + 1, false], [claim.version + 1, false]])
+    const versions = (await admin.show({ app: 'app', partition: 0 })).map(({ version, owner }) => [
+      version,
+      owner === claim.owner,
+    ])
+    expect(versions).toEqual([
+      [claim.version + 1, false],
+      [claim.version + 1, false],
+    ])
   })
 
   it('refuses offsets that are none, and a filter that matches nothing', async () => {
     await expect(admin.planSet({ app: 'app' }, -1)).rejects.toBeInstanceOf(StoreError)
-    await expect(admin.planSet({ app: 'app', stream: 'other' }, 1)).rejects.toThrow('there is no progress of app "app", stream "other"')
+    await expect(admin.planSet({ app: 'app', stream: 'other' }, 1)).rejects.toThrow(
+      'there is no progress of app "app", stream "other"',
+    )
     await expect(admin.planReset({ app: 'nobody' })).rejects.toThrow('MR-PROGRESS-NONE')
   })
 })

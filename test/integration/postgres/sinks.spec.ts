@@ -59,9 +59,21 @@ describe('at start', () => {
     ['a generated column', table('made', { columns: ['twice'] }), 'MR-SINK-GENERATED'],
     ['an identity that is always generated', table('made', { columns: ['id'] }), 'MR-SINK-GENERATED'],
     ['a column that is needed and not written', table('required', { columns: ['id'] }), 'needs "name"'],
-    ['a rule that the type does not know', table('totals', { key: ['origin', 'n'], onConflict: { name: 'add' } }), 'MR-SINK-RULE'],
-    ['a create statement that is refused', table('gone', { create: 'create table gone (id nonsense)' }), 'MR-SINK-CREATE'],
-    ['a create statement for another table', table('gone', { create: 'create table other (id integer)' }), 'made none of that name'],
+    [
+      'a rule that the type does not know',
+      table('totals', { key: ['origin', 'n'], onConflict: { name: 'add' } }),
+      'MR-SINK-RULE',
+    ],
+    [
+      'a create statement that is refused',
+      table('gone', { create: 'create table gone (id nonsense)' }),
+      'MR-SINK-CREATE',
+    ],
+    [
+      'a create statement for another table',
+      table('gone', { create: 'create table other (id integer)' }),
+      'made none of that name',
+    ],
   ])('%s is refused', async (_, sink, text) => {
     expect(await refusalOf(sink)).toContain(text)
   })
@@ -111,7 +123,10 @@ describe('at the first row', () => {
 describe('while it runs', () => {
   it.each([
     ['plain rows', table('moving', { create: 'create table moving (id integer, name text)' })],
-    ['upserts', table('moving_too', { key: 'id', create: 'create table moving_too (id integer primary key, name text)' })],
+    [
+      'upserts',
+      table('moving_too', { key: 'id', create: 'create table moving_too (id integer primary key, name text)' }),
+    ],
   ])('a column that goes away under %s is named, and nothing commits', async (_, sink) => {
     await store.open([sink])
     const member = await Member.claim(store, [sink])

@@ -1,5 +1,5 @@
-import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
 import type { Store } from '../../../src/core/store.ts'
+import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
 import { type StoreHarness, storeContract } from '../../contracts/store.ts'
 import { freshDatabase } from '../../support/services.ts'
 
@@ -10,7 +10,9 @@ await first.open([])
 await first.close()
 
 async function openHarness(): Promise<StoreHarness> {
-  await database.query('truncate millrace.progress, millrace.errors; drop table if exists contract_rows, contract_totals')
+  await database.query(
+    'truncate millrace.progress, millrace.errors; drop table if exists contract_rows, contract_totals',
+  )
   const stores: Store[] = []
   return {
     async openStore(sinks) {
@@ -24,7 +26,11 @@ async function openHarness(): Promise<StoreHarness> {
       const rows = await database.query<{ record_offset: string; value: Buffer | null; error_message: string }>(
         'select record_offset, value, error_message from millrace.errors order by id',
       )
-      return rows.map(({ record_offset, value, error_message }) => ({ offset: Number(record_offset), value, message: error_message }))
+      return rows.map(({ record_offset, value, error_message }) => ({
+        offset: Number(record_offset),
+        value,
+        message: error_message,
+      }))
     },
     async close() {
       for (const store of stores) await store.close()

@@ -51,7 +51,9 @@ describe('a store is not opened', () => {
   })
 
   it('where the host has no address', async () => {
-    expect(await refusalOf({ url: changed((url) => (url.hostname = 'no-such-host.invalid')) })).toContain('MR-PG-UNREACHABLE')
+    expect(await refusalOf({ url: changed((url) => (url.hostname = 'no-such-host.invalid')) })).toContain(
+      'MR-PG-UNREACHABLE',
+    )
   })
 
   it('where somebody listens who never answers', async () => {
@@ -94,7 +96,9 @@ describe('a store is not opened', () => {
     const { default: pg } = await import('pg')
     const client = new pg.Client(database.url)
     await client.connect()
-    await client.query(`set transaction read write; alter database ${database.name} reset default_transaction_read_only`)
+    await client.query(
+      `set transaction read write; alter database ${database.name} reset default_transaction_read_only`,
+    )
     await client.end()
     expect(text).toContain('takes no writes')
     expect(text).toContain('MR-PG-READONLY')
@@ -102,7 +106,9 @@ describe('a store is not opened', () => {
 
   it('by a user who may not make the schema, while it is missing', async () => {
     const role = `poor_${database.name}`
-    await database.query(`create role ${role} login password 'secret'; revoke create on database ${database.name} from public`)
+    await database.query(
+      `create role ${role} login password 'secret'; revoke create on database ${database.name} from public`,
+    )
     const url = changed((it) => {
       it.username = role
       it.password = 'secret'
@@ -110,7 +116,9 @@ describe('a store is not opened', () => {
     expect(await refusalOf({ url })).toContain('MR-PG-SCHEMA')
     // Once somebody has made it, the same user needs no right to create.
     expect(await refusalOf({ url: database.url })).toBe('accepted')
-    await database.query(`grant usage on schema millrace to ${role}; grant select on all tables in schema millrace to ${role}`)
+    await database.query(
+      `grant usage on schema millrace to ${role}; grant select on all tables in schema millrace to ${role}`,
+    )
     expect(await refusalOf({ url })).toBe('accepted')
     await database.query(`drop owned by ${role}; drop role ${role}`)
   })
@@ -141,7 +149,11 @@ it('takes a way that only forwards for no pooler', async () => {
 const pgbouncer = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/usr/local/bin/pgbouncer'].find(existsSync)
 
 /** Runs pgbouncer in front of the database. */
-async function throughPgbouncer(mode: 'transaction' | 'session' | 'statement', poolSize: number, use: (url: string) => Promise<void>) {
+async function throughPgbouncer(
+  mode: 'transaction' | 'session' | 'statement',
+  poolSize: number,
+  use: (url: string) => Promise<void>,
+) {
   const folder = await mkdtemp(path.join(tmpdir(), 'pgbouncer-'))
   const port = await freePort()
   const { hostname, port: serverPort, username, password } = new URL(database.url)
@@ -164,14 +176,15 @@ unix_socket_dir =
   const child = spawn(pgbouncer ?? '', [...(asRoot ? ['-u', 'nobody'] : []), config], { stdio: 'ignore' })
   try {
     await expect
-      .poll(() =>
-        new Promise((resolve) => {
-          const socket = net.connect(port, '127.0.0.1', () => {
-            socket.destroy()
-            resolve(true)
-          })
-          socket.on('error', () => resolve(false))
-        }),
+      .poll(
+        () =>
+          new Promise((resolve) => {
+            const socket = net.connect(port, '127.0.0.1', () => {
+              socket.destroy()
+              resolve(true)
+            })
+            socket.on('error', () => resolve(false))
+          }),
       )
       .toBe(true)
     const url = changed((it) => {

@@ -28,7 +28,10 @@ async function written(row: object, expression: string): Promise<unknown[]> {
   for (const { name } of sinks) member.append(name, { id: 1, ...row }, 0)
   await member.commit(1)
   return Promise.all(
-    sinks.map(async ({ name }) => (await database.query<{ seen: unknown }>(`select ${expression} as seen from ${name}`))[0]?.seen),
+    sinks.map(
+      async ({ name }) =>
+        (await database.query<{ seen: unknown }>(`select ${expression} as seen from ${name}`))[0]?.seen,
+    ),
   )
 }
 
@@ -46,7 +49,12 @@ describe('values', () => {
     ['numeric', '12345678901234567890.123456789', 'numeric::text', '12345678901234567890.123456789'],
     ['numeric', 1e21, 'numeric::text', '1000000000000000000000'],
     ['bool', false, 'bool', false],
-    ['text', 'tab\tline\nreturn\rback\\slash\\N \\. "quote" {brace},', 'text', 'tab\tline\nreturn\rback\\slash\\N \\. "quote" {brace},'],
+    [
+      'text',
+      'tab\tline\nreturn\rback\\slash\\N \\. "quote" {brace},',
+      'text',
+      'tab\tline\nreturn\rback\\slash\\N \\. "quote" {brace},',
+    ],
     ['text', '', 'text', ''],
     ['text', '\\.', 'text', '\\.'],
     ['text', 'NULL', 'text', 'NULL'],
@@ -71,7 +79,18 @@ describe('values', () => {
     ['ints', [1, null, -3], 'ints', [1, null, -3]],
     ['ints', [], 'ints', []],
     ['texts', ['a,b', '"', '\\', null, 'NULL', '', '\t'], 'texts', ['a,b', '"', '\\', null, 'NULL', '', '\t']],
-    ['grid', [[1, 2], [3, 4]], 'grid', [[1, 2], [3, 4]]],
+    [
+      'grid',
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      'grid',
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ],
     ['blobs', [Buffer.from([92, 0])], "encode(blobs[1], 'hex')", '5c00'],
     ['docs', [[1], { a: '"' }], 'docs', [[1], { a: '"' }]],
     ['colour', 'red', 'colour', 'red'],
@@ -92,7 +111,11 @@ describe('values', () => {
       bytea: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
       json: fc.jsonValue(),
       float8: fc.double({ noNaN: true }),
-      at: fc.date({ min: new Date('0001-01-01T00:00:00Z'), max: new Date('9999-12-31T00:00:00Z'), noInvalidDate: true }),
+      at: fc.date({
+        min: new Date('0001-01-01T00:00:00Z'),
+        max: new Date('9999-12-31T00:00:00Z'),
+        noInvalidDate: true,
+      }),
     })
     await fc.assert(
       fc.asyncProperty(row, async (value) => {
@@ -123,7 +146,9 @@ describe('values', () => {
     }
     await member.commit(1)
     for (const { name } of sinks) {
-      const [seen] = await database.query<{ n: string }>(`select count(*) || ' ' || sum(length(text)) as n from ${name}`)
+      const [seen] = await database.query<{ n: string }>(
+        `select count(*) || ' ' || sum(length(text)) as n from ${name}`,
+      )
       expect(seen?.n).toBe('2000 10000000')
     }
   })
