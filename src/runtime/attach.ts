@@ -4,12 +4,14 @@ import { InternalError } from '../core/errors.ts'
 import type { FlushHooks, Next, Step } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
 import { type BranchNode, nameSteps, type PlanLeaf, type PlanNode, type SinkNode, stepsOf } from '../core/plan.ts'
+import { syncWatch } from '../core/signal.ts'
 import { AsyncCalls, type CallMemory } from './asyncCalls.ts'
 import { AsyncBarrier, type Barrier, MergeBarrier, RxBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
 import { StepContext } from './contexts.ts'
 import { absorbContinue } from './drive.ts'
 import { handOnGroup } from './groups.ts'
+import { swallowedSignal } from './settle.ts'
 import type { TaskInfo } from './taskInfo.ts'
 
 /** A barrier with everything behind it up to the next one; the first stage has none. */
@@ -125,6 +127,8 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
     name,
     ctx: new StepContext(batch, info, name),
     enter() {
+      // Here the step that swallowed a signal is still known by its name.
+      if (syncWatch.raised !== undefined) throw swallowedSignal(batch, batch.item, info, syncWatch)
       batch.step = name
     },
     bytesOf(owner) {

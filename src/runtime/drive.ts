@@ -30,6 +30,8 @@ function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
   const { count } = feed
   const { clock } = info
   const endsAt = clock.now() + maxTurnMs
+  // A signal raised outside of callbacks, as in a timer of RxJS, is no item's.
+  syncWatch.raised = undefined
   for (let index = from; index < count; index++) {
     const owner = feed.ownerAt(index)
     if (batch.hasFallen && batch.isUndone(owner)) continue

@@ -8,6 +8,7 @@
 import { concatMap, identity, lastValueFrom, type OperatorFunction, of } from 'rxjs'
 import type { FlushHooks, Next } from '../core/operator.ts'
 import type { PlanLeaf } from '../core/plan.ts'
+import { syncWatch } from '../core/signal.ts'
 import type { CallMemory } from './asyncCalls.ts'
 import { attachPlan, type Stage } from './attach.ts'
 import type { Batch, BatchChunk } from './batch.ts'
@@ -85,6 +86,7 @@ export class Graph {
     else if (pass.kind === 'chunk') await drive(this.#batch, this.#info, this.#source.of(pass.chunk))
     if (pass.kind === 'flush') {
       const now = this.#info.clock.now()
+      syncWatch.raised = undefined
       for (const hooks of flushHooks) if (this.#batch.interrupt === undefined) hooks.flush(now)
     }
     return pass

@@ -12,17 +12,17 @@ export function handOnGroup<V>(
   next: Next<V[]>,
   group: { values: V[]; owners: readonly number[]; trigger: GroupTrigger },
 ): void {
+  if (syncWatch.raised !== undefined) throw swallowedSignal(batch, batch.item, info, syncWatch)
   const outer = batch.item
-  const before = syncWatch.raised
   const owner = batch.openGroup(group.owners, group.trigger)
   batch.item = owner
   try {
     next(group.values, owner)
-    if (syncWatch.raised !== before) throw swallowedSignal(batch, owner, info, syncWatch)
+    if (syncWatch.raised !== undefined) throw swallowedSignal(batch, owner, info, syncWatch)
   } catch (thrown) {
     syncWatch.raised = undefined
     settle(batch, owner, thrown, (error) => {
-      const { guilty, reason, step } = guiltyMember(batch, next, group, error)
+      const { guilty, reason, step } = guiltyMember(batch, info, next, group, error)
       batch.fallAll(guilty, { kind: 'collected', step, error: reason, clash: false })
     })
   } finally {
@@ -36,6 +36,7 @@ export function handOnGroup<V>(
  */
 function guiltyMember<V>(
   batch: Batch,
+  info: TaskInfo,
   next: Next<V[]>,
   group: { values: V[]; owners: readonly number[]; trigger: GroupTrigger },
   error: unknown,
@@ -51,6 +52,7 @@ function guiltyMember<V>(
     batch.item = owner
     try {
       next(group.values.slice(0, middle), owner)
+      if (syncWatch.raised !== undefined) throw swallowedSignal(batch, owner, info, syncWatch)
       passes = middle
     } catch (thrown) {
       syncWatch.raised = undefined
