@@ -1,6 +1,6 @@
 /** The exit codes of the command line, and what each error means for them: the one table. */
 import { MillraceError, PlanError, SettingsError, SourceError, StoreError, UnavailableError } from '../core/errors.ts'
-import { BrokenOffError } from '../service/start.ts'
+import { BrokenOffError } from '../service/serviceErrors.ts'
 
 export const exitCodes = {
   ok: 0,

@@ -1,7 +1,7 @@
 /** The commands and their flags. Commands are loaded when they run, so that `--help` and `describe` stay quick. */
 import { Command, CommanderError, Option } from 'commander'
 import { SettingsError } from '../core/errors.ts'
-import type { ProgressOptions } from './commands/progress.ts'
+import type { ProgressOptions, SetOptions } from './commands/progress.ts'
 import { type ExitCode, exitCodeOf, exitCodes, exitCodeTexts } from './exitCodes.ts'
 import { errorText, type Output } from './output.ts'
 import { type CliSettings, type Flags, readSettings } from './settings.ts'
@@ -132,7 +132,7 @@ function addProgress(
   const set = add('set', 'go on at another offset', `Lets partitions go on at another offset. ${planned}`)
     .requiredOption('--to <offset>', 'offset of the next record to read')
     .option('--execute', 'do it')
-  set.action(async (options: ProgressOptions) =>
+  set.action(async (options: SetOptions) =>
     (await import('./commands/progress.ts')).setProgress(settingsOf(set), options, surroundings),
   )
 
@@ -141,7 +141,7 @@ function addProgress(
     'forget progress',
     `Forgets progress: the next start is a first one, and --from says where it begins. ${planned}`,
   ).option('--execute', 'do it')
-  reset.action(async (options: ProgressOptions) =>
+  reset.action(async (options: SetOptions) =>
     (await import('./commands/progress.ts')).resetProgress(settingsOf(reset), options, surroundings),
   )
 }

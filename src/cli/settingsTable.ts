@@ -3,7 +3,14 @@
  * it may be, and what it does. Validation, `--help` and the table in docs/cli.md are made of this.
  */
 import type { OptionRule, OptionRules } from '../core/options.ts'
-import { bufferRules, commitRules, kafkaRules, postgresRules, saslRules, serviceRules } from '../service/settings.ts'
+import {
+  bufferRules,
+  commitRules,
+  kafkaRules,
+  postgresRules,
+  saslRules,
+  serviceRules,
+} from '../service/settingsRules.ts'
 
 export interface Setting {
   /** Its place in the settings file: `kafka.sasl.mechanism`. */

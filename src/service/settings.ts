@@ -1,18 +1,48 @@
-/** Settings of a service: their shape, their rules, their defaults. The command line checks against the same rules. */
+/** Settings of a service: their shape and their defaults. */
+import type { ConnectionOptions } from 'node:tls'
 import { SettingsError } from '../core/errors.ts'
 import { type Logger, silentLogger } from '../core/logger.ts'
 import { type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
 import type { SourceClient } from '../core/source.ts'
 import type { KafkaSettings } from '../kafka/settings.ts'
-import type { PostgresSettings } from '../postgres/settings.ts'
 import type { StartFrom } from '../runtime/runner.ts'
 import type { CommitLimits } from '../runtime/task.ts'
+import {
+  bufferRules,
+  commitRules,
+  kafkaRules,
+  postgresRules,
+  saslRules,
+  serviceRules,
+  tlsRules,
+} from './settingsRules.ts'
 
 /** How to reach Kafka and how to read from it; the group is a setting of the service. */
 export type KafkaConnection = Omit<KafkaSettings, 'groupId'>
 
-/** How to reach Postgres. Parts that are given beside `url` take the place of what the URL says. */
-export type PostgresConnection = Omit<PostgresSettings, 'logger'>
+/** How to reach Postgres, and how long it may keep a batch waiting. Its types name no package, since users need not have pg's. */
+export interface PostgresConnection {
+  /** `postgres://user:password@host:port/database`. Parts that are given beside it take the place of what it says. */
+  readonly url?: string | undefined
+  /** A host, or the folder of a socket. */
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly user?: string | undefined
+  readonly password?: string | undefined
+  readonly database?: string | undefined
+  /** `true` trusts what Node.js trusts. Default: what the URL says. */
+  readonly ssl?: boolean | ConnectionOptions | undefined
+  /** Connections at most; tasks take turns on them. Default 4. */
+  readonly poolSize?: number | undefined
+  /** Default 10,000. */
+  readonly connectTimeoutMs?: number | undefined
+  /** How long one statement may wait for a lock. Default 20,000. */
+  readonly lockTimeoutMs?: number | undefined
+  /** How long one statement may take. Default 30,000. */
+  readonly statementTimeoutMs?: number | undefined
+  /** How long a transaction may stand idle. Default 10,000. */
+  readonly idleInTransactionTimeoutMs?: number | undefined
+}
 
 /** What all tasks together may hold in memory that was fetched and is not committed. */
 export interface BufferLimits {
@@ -60,76 +90,6 @@ export const defaults = {
   buffer: { maxBytes: 64 * 2 ** 20, maxItems: 200_000 },
   stallAfterMs: 300_000,
 } as const
-
-/** `ssl` of Kafka and of Postgres is `true`, `false` or an object with these. */
-export const tlsRules: OptionRules = {
-  ca: { type: 'object' },
-  cert: { type: 'object' },
-  key: { type: 'object' },
-  servername: { type: 'string' },
-  rejectUnauthorized: { type: 'boolean' },
-}
-
-export const kafkaRules: OptionRules = {
-  brokers: { type: 'strings', required: true },
-  clientId: { type: 'string' },
-  ssl: { type: 'object' },
-  sasl: { type: 'object' },
-  sessionTimeoutMs: { type: 'number', min: 1 },
-  rebalanceTimeoutMs: { type: 'number', min: 1 },
-  fetchMaxBytes: { type: 'number', min: 1 },
-  fetchMaxBytesPerPartition: { type: 'number', min: 1 },
-  fetchMinBytes: { type: 'number', min: 1 },
-  fetchMaxWaitMs: { type: 'number', min: 1 },
-  metadataMaxAgeMs: { type: 'number', min: 1 },
-  connectTimeoutMs: { type: 'number', min: 1 },
-  giveUpAfterMs: { type: 'number', min: 1 },
-}
-
-export const saslRules: OptionRules = {
-  mechanism: { type: 'choice', of: ['plain', 'scram-sha-256', 'scram-sha-512'], required: true },
-  username: { type: 'string', required: true },
-  password: { type: 'string', required: true },
-}
-
-export const postgresRules: OptionRules = {
-  url: { type: 'string' },
-  host: { type: 'string' },
-  port: { type: 'number', min: 1, max: 65_535 },
-  user: { type: 'string' },
-  password: { type: 'string' },
-  database: { type: 'string' },
-  ssl: { type: 'object' },
-  poolSize: { type: 'number', min: 1 },
-  connectTimeoutMs: { type: 'number', min: 1 },
-  lockTimeoutMs: { type: 'number', min: 1 },
-  statementTimeoutMs: { type: 'number', min: 1 },
-  idleInTransactionTimeoutMs: { type: 'number', min: 1 },
-}
-
-export const commitRules: OptionRules = {
-  everyMs: { type: 'number', min: 0 },
-  maxItems: { type: 'number', min: 1 },
-  maxBytes: { type: 'number', min: 1 },
-}
-
-export const bufferRules: OptionRules = {
-  maxBytes: { type: 'number', min: 1 },
-  maxItems: { type: 'number', min: 1 },
-}
-
-export const serviceRules: OptionRules = {
-  group: { type: 'string', required: true },
-  kafka: { type: 'object' },
-  client: { type: 'object' },
-  postgres: { type: 'object', required: true },
-  from: { type: 'string' },
-  commit: { type: 'object' },
-  buffer: { type: 'object' },
-  stallAfterMs: { type: 'number', min: 1_000 },
-  logger: { type: 'object' },
-  signal: { type: 'object' },
-}
 
 /** Settings with every default filled in. */
 export interface ResolvedSettings {

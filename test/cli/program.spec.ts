@@ -64,7 +64,7 @@ test.each([
 })
 
 test('--web is not in this release, and says so', async () => {
-  expect(await millrace(['run', 'plans/good.ts', '--web', '4400'])).toMatchObject({
+  expect(await millrace(['run', 'plans/goodPlan.ts', '--web', '4400'])).toMatchObject({
     code: 2,
     err: expect.stringContaining('"--web" is not in this release'),
   })
@@ -72,7 +72,7 @@ test('--web is not in this release, and says so', async () => {
 
 describe('describe and graph', () => {
   test('print a plan', async () => {
-    expect(await millrace(['describe', 'plans/good.ts'])).toEqual({
+    expect(await millrace(['describe', 'plans/goodPlan.ts'])).toEqual({
       code: 0,
       err: '',
       out: [
@@ -83,20 +83,25 @@ describe('describe and graph', () => {
         '',
       ].join('\n'),
     })
-    const { code, out } = await millrace(['graph', 'plans/good.ts'])
+    const { code, out } = await millrace(['graph', 'plans/goodPlan.ts'])
     expect(code).toBe(0)
     expect(out).toMatch(/^flowchart LR\n/)
   })
 
   test.each([
     ['plans/nothing.ts', [`there is no file ${here}plans/nothing.ts`, 'MR-CLI-FILE']],
-    ['plans/named.ts', ['plans/named.ts has no default export', 'It exports things.', 'MR-CLI-EXPORT']],
+    ['plans/namedPlan.ts', ['plans/namedPlan.ts has no default export', 'It exports things.', 'MR-CLI-EXPORT']],
     [
-      'plans/throws.ts',
-      ['plans/throws.ts cannot be loaded', 'TypeError: there are no rates for today', 'at readRates', 'MR-CLI-LOAD'],
+      'plans/throwsPlan.ts',
+      [
+        'plans/throwsPlan.ts cannot be loaded',
+        'TypeError: there are no rates for today',
+        'at readRates',
+        'MR-CLI-LOAD',
+      ],
     ],
-    ['plans/wrong.ts', ['entry 1 of the plan is no stream', 'MR-PLAN-NOT-A-STREAM']],
-    ['plans/twoSources.ts', ['two streams are called "same" but begin at different sources', 'MR-PLAN-SOURCE']],
+    ['plans/wrongPlan.ts', ['entry 1 of the plan is no stream', 'MR-PLAN-NOT-A-STREAM']],
+    ['plans/twoSourcesPlan.ts', ['two streams are called "same" but begin at different sources', 'MR-PLAN-SOURCE']],
   ])('say what is wrong with %s', async (file, sentences) => {
     const { code, err, out } = await millrace(['describe', file])
     expect({ code, out }).toEqual({ code: 2, out: '' })
@@ -113,7 +118,7 @@ describe('run without', () => {
     ['MILLRACE_POSTGRES_URL', 'the address of Postgres is missing', '--database'],
   ])('%s says where to give it', async (name, sentence, flag) => {
     const env = Object.fromEntries(Object.entries(given).filter(([known]) => known !== name))
-    const { code, err } = await millrace(['run', 'plans/good.ts'], env)
+    const { code, err } = await millrace(['run', 'plans/goodPlan.ts'], env)
     expect(code).toBe(2)
     expect(err).toContain(sentence)
     expect(err).toContain(flag)

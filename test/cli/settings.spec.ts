@@ -13,7 +13,7 @@ import {
   saslRules,
   serviceRules,
   tlsRules,
-} from '../../src/service/settings.ts'
+} from '../../src/service/settingsRules.ts'
 
 let cwd: string
 beforeEach(() => {

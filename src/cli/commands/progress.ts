@@ -3,16 +3,19 @@ import { SettingsError } from '../../core/errors.ts'
 import type { ProgressAdmin, ProgressFilter, ProgressPlan } from '../../postgres/progressAdmin.ts'
 import { resolvePostgres } from '../../service/settings.ts'
 import { columns, type Output } from '../output.ts'
+import { requireGroup, requirePostgres } from '../required.ts'
 import type { CliSettings } from '../settings.ts'
-import { missing, requirePostgres } from './run.ts'
 
 /** Which progress, as flags say it. */
 export interface ProgressOptions {
   readonly stream?: string
   readonly source?: string
   readonly partition?: string
-  readonly to?: string
   readonly execute?: boolean
+}
+
+export interface SetOptions extends ProgressOptions {
+  readonly to: string
 }
 
 export async function showProgress(settings: CliSettings, options: ProgressOptions, { out }: Output): Promise<void> {
@@ -33,10 +36,9 @@ export async function showProgress(settings: CliSettings, options: ProgressOptio
   out(`${columns(['stream', 'source', 'partition', 'next offset', 'version', 'committed at'], rows)}\n`)
 }
 
-export async function setProgress(settings: CliSettings, options: ProgressOptions, output: Output): Promise<void> {
+export async function setProgress(settings: CliSettings, options: SetOptions, output: Output): Promise<void> {
   const filter = filterOf(settings, options)
   const to = wholeNumber('--to', options.to)
-  if (to === undefined) throw missing('the offset to go on at', '--to <offset>')
   await change(settings, options, output, (admin) => admin.planSet(filter, to))
 }
 
@@ -74,7 +76,7 @@ async function change(
 
 async function withAdmin<T>(settings: CliSettings, work: (admin: ProgressAdmin) => Promise<T>): Promise<T> {
   const { createProgressAdmin } = await import('../../postgres/progressAdmin.ts')
-  const admin = createProgressAdmin(resolvePostgres(requirePostgres(settings.postgres)))
+  const admin = createProgressAdmin(resolvePostgres(requirePostgres(settings)))
   try {
     return await work(admin)
   } finally {
@@ -82,14 +84,16 @@ async function withAdmin<T>(settings: CliSettings, work: (admin: ProgressAdmin) 
   }
 }
 
-function filterOf({ group }: CliSettings, { stream, source, partition }: ProgressOptions): ProgressFilter {
-  if (group === undefined)
-    throw missing('a consumer group', '--group <name>, MILLRACE_GROUP, or "group" in the settings file')
-  return { app: group, stream, source, partition: wholeNumber('--partition', partition) }
+function filterOf(settings: CliSettings, { stream, source, partition }: ProgressOptions): ProgressFilter {
+  return {
+    app: requireGroup(settings),
+    stream,
+    source,
+    partition: partition === undefined ? undefined : wholeNumber('--partition', partition),
+  }
 }
 
-function wholeNumber(flag: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
+function wholeNumber(flag: string, text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
   throw new SettingsError('MR-CLI-SETTING', { what: `${flag} must be a whole number of at least 0, but is "${text}"` })
 }

@@ -1,10 +1,10 @@
 /** `millrace run`: a plan as a service of its own process. */
 import { constants } from 'node:os'
-import { SettingsError } from '../../core/errors.ts'
 import type { Logger } from '../../core/logger.ts'
 import { nothingDone } from '../../service/serviceErrors.ts'
 import { type App, type StartSettings, start } from '../../service/start.ts'
 import { loadPlan } from '../loadPlan.ts'
+import { requireBrokers, requireGroup, requirePostgres } from '../required.ts'
 import type { CliSettings } from '../settings.ts'
 
 export interface RunOptions {
@@ -89,26 +89,9 @@ async function createLogger(level: string): Promise<Logger> {
 }
 
 /** What `start` takes, with complaints in the words of the command line about what is missing. */
-function startSettings({ logLevel: _logLevel, group, kafka, postgres, ...rest }: CliSettings): StartSettings {
-  if (group === undefined)
-    throw missing('a consumer group', '--group <name>, MILLRACE_GROUP, or "group" in the settings file')
-  if (kafka?.brokers === undefined) {
-    throw missing(
-      'the address of Kafka',
-      '--brokers localhost:9092, MILLRACE_KAFKA_BROKERS, or "kafka": { "brokers": […] } in the settings file',
-    )
-  }
-  return { ...rest, group, kafka: { ...kafka, brokers: kafka.brokers }, postgres: requirePostgres(postgres) }
-}
-
-export function requirePostgres(postgres: CliSettings['postgres']): NonNullable<CliSettings['postgres']> {
-  if (postgres?.url !== undefined || postgres?.host !== undefined) return postgres
-  throw missing(
-    'the address of Postgres',
-    '--database postgres://user@host/db, MILLRACE_POSTGRES_URL, or "postgres": { "url": … } in the settings file',
-  )
-}
-
-export function missing(what: string, where: string): SettingsError {
-  return new SettingsError('MR-CLI-MISSING', { what: `${what} is missing`, fix: `Give it as ${where}.` })
+function startSettings(settings: CliSettings): StartSettings {
+  const { logLevel: _logLevel, ...rest } = settings
+  const group = requireGroup(settings)
+  const kafka = { ...settings.kafka, brokers: requireBrokers(settings) }
+  return { ...rest, group, kafka, postgres: requirePostgres(settings) }
 }

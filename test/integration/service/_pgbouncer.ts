@@ -7,10 +7,13 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { until } from '../../support/until.ts'
 
+/** The program; another one where PGBOUNCER names it. */
+const pgbouncer = process.env.PGBOUNCER ?? 'pgbouncer'
+
 /** Why there can be none here; undefined when there can. */
 export function findPgbouncer(): string | undefined {
   try {
-    execFileSync('pgbouncer', ['--version'], { stdio: 'ignore' })
+    execFileSync(pgbouncer, ['--version'], { stdio: 'ignore' })
   } catch {
     return 'pgbouncer is not installed (apt-get install pgbouncer)'
   }
@@ -39,7 +42,7 @@ pool_mode = ${mode}
 `,
   )
   chmodSync(folder, 0o755)
-  const bouncer = spawn('pgbouncer', ['-q', config], { stdio: 'ignore', ...unprivileged() })
+  const bouncer = spawn(pgbouncer, ['-q', config], { stdio: 'ignore', ...unprivileged() })
   const url = `postgres://${username}@127.0.0.1:${port}${pathname}`
   await until('pgbouncer answers', () => answers(url))
   return { url, stop: () => stop(bouncer, folder) }
