@@ -9,7 +9,7 @@ import { sleep } from '../core/clock.ts'
 import { InternalError, MillraceError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
 import { type Claim, RowsRefused, type SourceProgress, type Store } from '../core/store.ts'
-import type { Batch } from './batch.ts'
+import type { Batch, Interrupt } from './batch.ts'
 import { collectedItems } from './collect.ts'
 import type { Graph } from './graph.ts'
 import { progressAfter } from './position.ts'
@@ -85,14 +85,8 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
   }
 }
 
-type Interrupted =
-  | {
-      readonly kind: 'break'
-      readonly item: number
-      readonly reason: string | undefined
-      readonly resumeAfterMs: number | undefined
-    }
-  | { readonly kind: 'error'; readonly cause: unknown; readonly step: string; readonly item: number }
+/** What the caller has to deal with; the other kinds are dealt with here. */
+type Interrupted = Extract<Interrupt, { readonly kind: 'break' | 'error' }>
 
 /** Brings the batch to where its write set holds exactly what its standing items give. Says what has interrupted it. */
 async function stabilise(closing: Closing): Promise<Interrupted | undefined> {

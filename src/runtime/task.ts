@@ -15,7 +15,6 @@
  */
 import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
-import { SourceError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
 import type { PlanLeaf } from '../core/plan.ts'
 import type { Sink } from '../core/sink.ts'
@@ -24,10 +23,10 @@ import type { Claim, SourceProgress, Store } from '../core/store.ts'
 import { CallMemory } from './asyncCalls.ts'
 import { Batch } from './batch.ts'
 import type { Budget } from './budget.ts'
+import { checkPosition } from './checkPosition.ts'
 import { type BatchEnd, closeBatch } from './closeBatch.ts'
 import { Graph } from './graph.ts'
 import { Inbox } from './inbox.ts'
-import { fingerprintOf, fingerprintOffset } from './position.ts'
 import type { TaskInfo } from './taskInfo.ts'
 import { WriteSet } from './writeSet.ts'
 
@@ -339,39 +338,5 @@ export class Task {
       tookMs: this.#info.clock.now() - this.#batch.openedAt,
     })
     partition.hint(nextOffset)
-  }
-}
-
-/** Progress must lie in the log, and the record it was taken from must still be the same one. */
-async function checkPosition(partition: AssignedPartition, progress: SourceProgress, stream: string): Promise<void> {
-  const { nextOffset, fingerprint } = progress
-  const place = { stream, topic: partition.topic, partition: partition.partition, offset: nextOffset }
-  const { start, end } = await partition.bounds()
-  const fix = `Look with "millrace progress show", then choose a position with "millrace progress set".`
-  if (nextOffset < start) {
-    throw new SourceError('MR-SOURCE-GAP', {
-      what: `records ${nextOffset} to ${start - 1} are gone: the log begins at ${start}`,
-      why: 'Retention deleted them before they were read, or the topic was recreated.',
-      fix,
-      place,
-    })
-  }
-  if (nextOffset > end) {
-    throw new SourceError('MR-SOURCE-BEYOND', {
-      what: `progress is at ${nextOffset}, but the log ends at ${end}`,
-      why: 'The topic was recreated, or progress belongs to another cluster.',
-      fix,
-      place,
-    })
-  }
-  if (fingerprint === null) return
-  const last = await partition.recordAt(fingerprintOffset(fingerprint))
-  if (last !== undefined && last.size > 0 && fingerprintOf(last, 0) !== fingerprint) {
-    throw new SourceError('MR-SOURCE-RECREATED', {
-      what: `record ${fingerprintOffset(fingerprint)} is not the one that was taken from there`,
-      why: 'The topic was deleted and made again: its offsets mean other records now.',
-      fix,
-      place,
-    })
   }
 }
