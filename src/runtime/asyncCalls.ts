@@ -114,7 +114,7 @@ export class AsyncCalls implements AsyncStep {
       batch.step = this.name
       if (effects.slots.size > 0) batch.scopes.set(owner, new Map(effects.slots))
       try {
-        for (const { sink, row } of effects.writes) batch.writeSet.bufferFor(sink).append(row, owner)
+        for (const { sink, row } of effects.writes) batch.bufferFor(sink).append(row, owner)
         if ('thrown' in answer) throw answer.thrown
       } catch (thrown) {
         settle(batch, owner, thrown)

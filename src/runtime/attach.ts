@@ -9,7 +9,7 @@ import { AsyncCalls, type CallMemory } from './asyncCalls.ts'
 import { AsyncBarrier, type Barrier, MergeBarrier, RxBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
 import { StepContext } from './contexts.ts'
-import { absorbContinue } from './drive.ts'
+import { absorbContinue, fanOut } from './drive.ts'
 import { handOnGroup } from './groups.ts'
 import { swallowedSignal } from './settle.ts'
 import type { TaskInfo } from './taskInfo.ts'
@@ -48,13 +48,7 @@ export function attachPlan(
   const outletOf = (node: PlanNode): Next<unknown> => {
     const targets = (outputs.get(node) ?? []).map((consumer) => inletOf(consumer))
     if (ends.has(node)) targets.push(reach)
-    const [first, second] = targets
-    if (first === undefined) return () => {}
-    if (second === undefined) return first
-    const paths = targets.map((target) => (target === reach ? reach : absorbContinue(batch, target)))
-    return (value, owner) => {
-      for (const path of paths) path(value, owner)
-    }
+    return fanOut(batch, targets)
   }
 
   const inletOf = (node: PlanNode): Next<unknown> => {
@@ -86,8 +80,8 @@ export function attachPlan(
       case 'rx':
         return behind(new RxBarrier(batch, info, outlet, { rx: node.rx, name, wake }))
       case 'branch': {
-        const [yes, no] = sidesOf(node, outputs).map((port) => (port === undefined ? () => {} : inletOf(port)))
-        return attachBranch(node, yes as Next<unknown>, no as Next<unknown>, step())
+        const side = (port: 0 | 1) => fanOut(batch, portsOf(node, port, outputs).map(inletOf))
+        return attachBranch(node, side(0), side(1), step())
       }
       case 'operator': {
         const { operator } = node
@@ -158,7 +152,7 @@ function attachSink(node: SinkNode, next: Next<unknown>, step: Step, batch: Batc
   const { sink, row } = node
   return (value, owner) => {
     step.enter()
-    batch.writeSet.bufferFor(sink).append(row === undefined ? (value as object) : row(value, step.ctx), owner)
+    batch.bufferFor(sink).append(row === undefined ? (value as object) : row(value, step.ctx), owner)
     next(value, owner)
   }
 }
@@ -171,7 +165,7 @@ function attachBranch(node: BranchNode, yes: Next<unknown>, no: Next<unknown>, s
   }
 }
 
-function sidesOf(node: PlanNode, outputs: Map<PlanNode, PlanNode[]>): (PlanNode | undefined)[] {
-  const ports = outputs.get(node) ?? []
-  return [0, 1].map((side) => ports.find((port) => port.kind === 'port' && port.port === side))
+/** Usually one: `named()` makes another of the same side. */
+function portsOf(node: PlanNode, side: 0 | 1, outputs: Map<PlanNode, PlanNode[]>): PlanNode[] {
+  return (outputs.get(node) ?? []).filter((port) => port.kind === 'port' && port.port === side)
 }

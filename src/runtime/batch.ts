@@ -17,9 +17,10 @@ import {
   type OutcomeRank,
   outcomeNames,
 } from '../core/outcome.ts'
+import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { Slot } from '../core/slot.ts'
 import type { InputChunk } from './inputChunk.ts'
-import type { Savepoint, UnopenedSink, WriteSet } from './writeSet.ts'
+import { type Savepoint, UnopenedSink, type WriteSet } from './writeSet.ts'
 
 /** Why a batch cannot go on as it is. */
 export type Interrupt =
@@ -230,6 +231,19 @@ export class Batch {
     ) {
       this.interrupt = interrupt
     }
+  }
+
+  /**
+   * The rows of a sink.
+   *
+   * @throws UnopenedSink for one that no step names; the batch is interrupted, also when the user's code catches that
+   */
+  bufferFor(sink: Sink<never>): RowBuffer {
+    const buffer = this.writeSet.bufferFor(sink)
+    if (buffer !== undefined) return buffer
+    const needed = new UnopenedSink(sink)
+    this.interruptWith({ kind: 'sink', needed })
+    throw needed
   }
 
   mark(): Savepoint {

@@ -124,7 +124,7 @@ export class StepContext implements ItemContext {
     return owner < 0 ? this.#batch.groupOf(owner).trigger : undefined
   }
   write(sink: Sink<never>, row: object): void {
-    this.#batch.writeSet.bufferFor(sink).append(row, this.#owner())
+    this.#batch.bufferFor(sink).append(row, this.#owner())
   }
 
   #owner(): number {

@@ -5,7 +5,7 @@ import { Outcome } from '../core/outcome.ts'
 import { Signal, syncWatch } from '../core/signal.ts'
 import { type Batch, noItem } from './batch.ts'
 import { maxTurnMs } from './inputChunk.ts'
-import { settle, swallowedSignal } from './settle.ts'
+import { settle, severityOf, swallowedSignal } from './settle.ts'
 import type { TaskInfo } from './taskInfo.ts'
 
 /** Something to loop over. An object with two methods rather than closures: nothing is allocated for an item. */
@@ -64,5 +64,31 @@ export function absorbContinue<T>(batch: Batch, next: Next<T>): Next<T> {
       syncWatch.raised = undefined
       batch.reach(owner, Outcome.continued)
     }
+  }
+}
+
+/**
+ * Several ways on from one step. Each is taken whatever becomes of the item on another, and the gravest thing that happened
+ * counts: what becomes of an item does not depend on the order of a plan's leaves.
+ */
+export function fanOut<T>(batch: Batch, targets: readonly Next<T>[]): Next<T> {
+  const [first, second] = targets
+  if (first === undefined) return () => {}
+  if (second === undefined) return first
+  const paths = targets.map((target) => absorbContinue(batch, target))
+  return (value, owner) => {
+    let gravest: { readonly thrown: unknown; readonly step: string; readonly severity: number } | undefined
+    for (const path of paths) {
+      try {
+        path(value, owner)
+      } catch (thrown) {
+        syncWatch.raised = undefined
+        const severity = severityOf(thrown)
+        if (gravest === undefined || severity > gravest.severity) gravest = { thrown, step: batch.step, severity }
+      }
+    }
+    if (gravest === undefined) return
+    batch.step = gravest.step
+    throw gravest.thrown
   }
 }

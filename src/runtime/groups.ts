@@ -3,7 +3,7 @@ import type { GroupTrigger } from '../core/context.ts'
 import type { Next } from '../core/operator.ts'
 import { Signal, syncWatch } from '../core/signal.ts'
 import type { Batch } from './batch.ts'
-import { settle, swallowedSignal } from './settle.ts'
+import { isNoItemsFault, settle, swallowedSignal } from './settle.ts'
 import type { TaskInfo } from './taskInfo.ts'
 
 export function handOnGroup<V>(
@@ -22,8 +22,9 @@ export function handOnGroup<V>(
   } catch (thrown) {
     syncWatch.raised = undefined
     settle(batch, owner, thrown, (error) => {
-      const { guilty, reason, step } = guiltyMember(batch, info, next, group, error)
-      batch.fallAll(guilty, { kind: 'collected', step, error: reason, clash: false })
+      const found = guiltyMember(batch, info, next, group, error)
+      if (found === undefined) return
+      batch.fallAll(found.guilty, { kind: 'collected', step: found.step, error: found.reason, clash: false })
     })
   } finally {
     batch.item = outer
@@ -32,7 +33,7 @@ export function handOnGroup<V>(
 
 /**
  * The last member of the shortest prefix that fails, by halving. Its traces and those of the tries are undone by the
- * replay that every fallen member of a group causes.
+ * replay that every fallen member of a group causes. Undefined when a try shows that no member is to blame.
  */
 function guiltyMember<V>(
   batch: Batch,
@@ -40,7 +41,7 @@ function guiltyMember<V>(
   next: Next<V[]>,
   group: { values: V[]; owners: readonly number[]; trigger: GroupTrigger },
   error: unknown,
-): { guilty: number; reason: unknown; step: string } {
+): { guilty: number; reason: unknown; step: string } | undefined {
   let passes = 0
   let fails = group.values.length
   let reason = error
@@ -56,6 +57,10 @@ function guiltyMember<V>(
       passes = middle
     } catch (thrown) {
       syncWatch.raised = undefined
+      if (isNoItemsFault(thrown)) {
+        settle(batch, owner, thrown)
+        return undefined
+      }
       if (thrown instanceof Signal) passes = middle
       else {
         fails = middle

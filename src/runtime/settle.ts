@@ -29,8 +29,31 @@ export function settle(
 ): void {
   if (thrown instanceof Signal) settleSignal(batch, owner, thrown)
   else if (thrown instanceof UnopenedSink) batch.interruptWith({ kind: 'sink', needed: thrown })
-  else if (notTheItem.some((kind) => thrown instanceof kind)) batch.interruptWith({ kind: 'fatal', cause: thrown })
+  else if (isNoItemsFault(thrown)) batch.interruptWith({ kind: 'fatal', cause: thrown })
   else collect(thrown)
+}
+
+/** How grave it is for an item: the rank of its outcome; above all of them what is no item's fault. */
+export function severityOf(thrown: unknown): number {
+  if (isNoItemsFault(thrown)) return Number.POSITIVE_INFINITY
+  if (!(thrown instanceof Signal)) return Outcome.collected
+  switch (thrown.request.kind) {
+    case 'continue':
+      return Outcome.continued
+    case 'ignore':
+      return Outcome.ignored
+    case 'break':
+      return Outcome.broken
+    case 'error':
+      return Outcome.failed
+    default:
+      return thrown.request satisfies never
+  }
+}
+
+/** Whether the plan, the settings or the surroundings are to blame, or a sink has to be opened first. */
+export function isNoItemsFault(thrown: unknown): boolean {
+  return thrown instanceof UnopenedSink || notTheItem.some((kind) => thrown instanceof kind)
 }
 
 function collectOwner(batch: Batch, owner: number, error: unknown): void {

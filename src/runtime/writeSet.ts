@@ -36,11 +36,8 @@ export class WriteSet {
     for (const buffer of buffers) this.#buffers.set(buffer.sink, buffer)
   }
 
-  /** @throws UnopenedSink */
-  bufferFor(sink: Sink<never>): RowBuffer {
-    const buffer = this.#buffers.get(sink)
-    if (buffer === undefined) throw new UnopenedSink(sink)
-    return buffer
+  bufferFor(sink: Sink<never>): RowBuffer | undefined {
+    return this.#buffers.get(sink)
   }
 
   mark(): Savepoint {
