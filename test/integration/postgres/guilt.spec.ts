@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { table } from '../../../sinks/table.ts'
 import { StoreError, UnavailableError } from '../../../src/core/errors.ts'
@@ -169,19 +170,11 @@ it('merges keys that are written differently and equal to Postgres', async () =>
 it('is tried again when a row is locked by somebody else, and nobody is blamed', async () => {
   await database.query("insert into moments values ('2001-01-01Z', 1)")
   member.append('moments', { at: '2001-01-01T00:00:00Z', n: 1 }, 0)
-  const holding = database.query('with held as (select * from moments for update) select pg_sleep(1.5) from held')
-  await expect
-    .poll(
-      async () =>
-        (
-          await database.query(
-            "select 1 from pg_stat_activity where query like 'with held%' and wait_event = 'PgSleep'",
-          )
-        ).length,
-    )
-    .toBe(1)
+  const holder = new pg.Client(database.url)
+  await holder.connect()
+  await holder.query('begin; select * from moments for update')
   await expect(member.commit(1)).rejects.toBeInstanceOf(UnavailableError)
-  await holding
+  await holder.end()
   await member.commit(1)
   expect(await database.query('select n from moments')).toEqual([{ n: 2 }])
 })

@@ -185,6 +185,7 @@ unix_socket_dir =
             })
             socket.on('error', () => resolve(false))
           }),
+        { timeout: 15_000 },
       )
       .toBe(true)
     const url = changed((it) => {
