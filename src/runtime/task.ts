@@ -265,6 +265,7 @@ export class Task {
     const { limits } = this.#settings
     const batch = this.#batch
     const { clock } = this.#info
+    let heldUntil: number | undefined
     for (;;) {
       const input = inbox.chunks[batch.chunks.length]
       if (input !== undefined) {
@@ -278,11 +279,13 @@ export class Task {
       if (this.#stopping) return 'stop'
       const deadline = this.#graph.deadline()
       const now = clock.now()
-      if (deadline === undefined ? now - batch.openedAt >= limits.everyMs : now >= deadline) {
-        return deadline === undefined ? 'time' : 'group'
-      }
+      const dueAt = batch.openedAt + limits.everyMs
+      // Where groups keep opening, one that opened in time holds the batch, and those behind it do not.
+      if (deadline !== undefined && (now < dueAt || heldUntil === undefined)) heldUntil = deadline
+      const closeAt = deadline === undefined ? dueAt : Math.min(deadline, heldUntil ?? deadline)
+      if (now >= closeAt) return deadline === undefined ? 'time' : 'group'
       if (inbox.chunks.length > batch.chunks.length) continue
-      if (deadline !== undefined) await this.#waitForChunk(inbox, deadline - now)
+      if (deadline !== undefined) await this.#waitForChunk(inbox, closeAt - now)
       else if (inbox.fetchedTo >= this.#endOffset || !(await this.#waitForChunk(inbox, fetchPatienceMs)))
         return 'drained'
     }
