@@ -36,12 +36,22 @@ export abstract class MillraceError extends Error {
   abstract readonly retryable: boolean
   readonly code: string
   readonly place: Place
+  readonly #text: ErrorText
 
   constructor(code: string, text: ErrorText) {
     super(printed(code, text), text.cause === undefined ? undefined : { cause: text.cause })
     this.name = new.target.name
     this.code = code
     this.place = text.place ?? {}
+    this.#text = text
+  }
+
+  /** Completes where it happened: who raises an error deep down does not know the stream and the step. */
+  locate(place: Place): this {
+    const located = { ...place, ...this.place }
+    Object.assign(this, { place: located })
+    this.message = printed(this.code, { ...this.#text, place: located })
+    return this
   }
 }
 

@@ -33,7 +33,7 @@ export type Interrupt =
   /** `signal.error`: undo everything and try again. */
   | { readonly kind: 'error'; readonly cause: unknown; readonly step: string; readonly item: number }
   /** No retry helps: the plan or the table is wrong. */
-  | { readonly kind: 'fatal'; readonly cause: unknown }
+  | { readonly kind: 'fatal'; readonly cause: unknown; readonly step?: string; readonly item?: number | undefined }
   | { readonly kind: 'sink'; readonly needed: UnopenedSink }
 
 /** Why an item was undone. */

@@ -102,7 +102,7 @@ async function stabilise(closing: Closing): Promise<Interrupted | undefined> {
     }
     switch (interrupt?.kind) {
       case 'fatal':
-        throw interrupt.cause
+        throw located(closing, interrupt)
       case 'error':
         return interrupt
       case 'break':
@@ -121,6 +121,12 @@ async function stabilise(closing: Closing): Promise<Interrupted | undefined> {
     }
     await replay(batch, graph)
   }
+}
+
+/** An error that stops the stream, with the place where it was raised. */
+function located({ batch, info }: Closing, { cause, step, item }: Extract<Interrupt, { kind: 'fatal' }>): unknown {
+  if (!(cause instanceof MillraceError)) return cause
+  return cause.locate(item === undefined ? { stream: info.stream, step } : placeOf(info, batch, item, step ?? ''))
 }
 
 /** Ends the batch before an item. Where items stand for themselves, what was written before it is right as it is. */

@@ -29,8 +29,9 @@ export function settle(
 ): void {
   if (thrown instanceof Signal) settleSignal(batch, owner, thrown)
   else if (thrown instanceof UnopenedSink) batch.interruptWith({ kind: 'sink', needed: thrown })
-  else if (isNoItemsFault(thrown)) batch.interruptWith({ kind: 'fatal', cause: thrown })
-  else collect(thrown)
+  else if (isNoItemsFault(thrown)) {
+    batch.interruptWith({ kind: 'fatal', cause: thrown, step: batch.step, item: batch.membersOf(owner)[0] })
+  } else collect(thrown)
 }
 
 /** How grave it is for an item: the rank of its outcome; above all of them what is no item's fault. */
