@@ -67,7 +67,7 @@ export function kafkaAdmin(): Promise<Admin> {
 }
 
 /** A producer of plain kafkajs, connected once for the test file. */
-export function kafkaProducer(): Promise<Producer> {
+function kafkaProducer(): Promise<Producer> {
   connectedProducer ??= connected(kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner }))
   return connectedProducer
 }
