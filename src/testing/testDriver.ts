@@ -154,14 +154,13 @@ class Driver implements TestDriver {
   }
 
   async advanceTo(time: Date): Promise<void> {
-    await this.#settle()
+    await this.#calm()
     let moved = true
     while (moved) {
       moved = this.#clock.step(time.getTime())
       // What was waiting for this moment looks idle until it had a turn.
       await nextTurn()
-      // Everything in memory happens within a few turns; a callback that waits for time must not be waited for here.
-      await Promise.race([this.#settle(), turns(20)])
+      await this.#calm()
     }
   }
 
@@ -222,6 +221,11 @@ class Driver implements TestDriver {
         ),
       )
     await this.#runner.when(() => this.#runner.assigned && arrived() && this.#runner.tasks.every((task) => task.isIdle))
+  }
+
+  /** Everything in memory happens within a few turns; a callback that waits for time to move must not be waited for. */
+  async #calm(): Promise<void> {
+    await Promise.race([this.#settle(), turns(100)])
   }
 
   #note(batch: Batch, end: BatchEnd, stream: string): void {
