@@ -100,10 +100,7 @@ export class Runner {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.error
       if (condition()) return
-      await new Promise<void>((resolve) => {
-        this.#listeners.push(resolve)
-        for (const task of this.#running.keys()) void task.whenChanged().then(resolve)
-      })
+      await new Promise<void>((resolve) => this.#listeners.push(resolve))
     }
   }
 
@@ -181,6 +178,7 @@ export class Runner {
       limits,
       start: async () => (progress.known ? 0 : this.#startOf(stream, partition, progress.first)),
       onCommit: (report) => onCommit?.(report),
+      onChange: () => this.#changed(),
       onBatch: onBatch === undefined ? undefined : (batch, end) => onBatch(batch, end, { stream: stream.name }),
     })
     const ended = task.run().then(

@@ -71,6 +71,8 @@ export interface TaskSettings {
   /** Where to start when there is no progress. */
   readonly start: () => Promise<number>
   readonly onCommit: (report: CommitReport) => void
+  /** Called at every change of the task's state. */
+  readonly onChange: () => void
   /** Given the batch after its commit and before it is dropped: for test drivers, which want the outcome of every item. */
   readonly onBatch?: ((batch: Batch, end: BatchEnd) => void) | undefined
 }
@@ -140,7 +142,7 @@ export class Task {
       const taken = this.#open ? this.#batch.chunks.length : 0
       return inbox !== undefined && inbox.chunks.length <= taken && (this.#open || !this.#graph.hasLateValues)
     }
-    return this.#state === 'parked' || this.#state === 'paused' || this.#state === 'retrying' || this.#state === 'ended'
+    return this.#state === 'parked' || this.#state === 'paused' || this.#state === 'retrying'
   }
 
   /** Works until it is told to stop, or fails. A task that lost its fence or its partition ends without an error of its own. */
@@ -179,12 +181,7 @@ export class Task {
 
   /** Resolves when the condition holds; it is looked at whenever the task changes its state. */
   async when(condition: (task: Task) => boolean): Promise<void> {
-    while (!condition(this)) await this.whenChanged()
-  }
-
-  /** Resolves at the next change of the task. */
-  whenChanged(): Promise<void> {
-    return new Promise((resolve) => this.#listeners.push(resolve))
+    while (!condition(this)) await new Promise<void>((resolve) => this.#listeners.push(resolve))
   }
 
   get #stopping(): boolean {
@@ -200,6 +197,7 @@ export class Task {
     const listeners = this.#listeners
     this.#listeners = []
     for (const listener of listeners) listener()
+    this.#settings.onChange()
   }
 
   async #until(ready: () => boolean): Promise<void> {
