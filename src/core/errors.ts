@@ -106,7 +106,7 @@ function printed(code: string, { what, why, fix, place }: ErrorText): string {
 }
 
 /** `stream "flights", step "map", flights[2]@17` with only the parts that are known. */
-export function placeText(place: Place): string {
+function placeText(place: Place): string {
   const parts: string[] = []
   if (place.stream !== undefined) parts.push(`stream "${place.stream}"`)
   if (place.step !== undefined) parts.push(`step "${place.step}"`)

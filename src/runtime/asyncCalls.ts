@@ -69,7 +69,7 @@ export class AsyncCalls implements AsyncStep {
     const twins = new Map<string, number>()
     for (const [turn, owner] of owners.entries()) {
       if (this.#turns.has(owner)) continue
-      const records = owner < 0 ? this.#offsetsOf(owner) : undefined
+      const records = owner < 0 ? this.#batch.offsetsOf(owner) : undefined
       const twin = records === undefined ? 0 : (twins.get(records) ?? 0)
       if (records !== undefined) twins.set(records, twin + 1)
       this.#turns.set(owner, { turn, twin })
@@ -90,7 +90,7 @@ export class AsyncCalls implements AsyncStep {
     const { value, item: owner, ordinal } = entry
     const twin = this.#turns.get(owner)?.twin ?? 0
     // Two groups may have the same members: what flatMap made of one record.
-    const id = `${this.#offsetsOf(owner)}${twin === 0 ? '' : `~${twin}`}/${ordinal}`
+    const id = `${this.#batch.offsetsOf(owner)}${twin === 0 ? '' : `~${twin}`}/${ordinal}`
     const key = `${this.name}/${id}`
     let known = this.#memory.recall(key, value)
     if (known === undefined) {
@@ -121,14 +121,6 @@ export class AsyncCalls implements AsyncStep {
       }
       if (batch.interrupt !== undefined) return
     }
-  }
-
-  #offsetsOf(owner: number): string {
-    const offsets = this.#batch.membersOf(owner).map((member) => {
-      const { chunk, index } = this.#batch.locate(member)
-      return chunk.input.records.offset(index)
-    })
-    return offsets.join(',')
   }
 
   async #make<In, Out>(

@@ -1,6 +1,6 @@
 /** Barriers: steps that take all entries of a pass before anything behind them runs. */
 import { type OperatorFunction, Subject, type Subscription } from 'rxjs'
-import { PlanError } from '../core/errors.ts'
+import { messageOf, PlanError } from '../core/errors.ts'
 import type { AsyncOperator, Next } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
 import type { AsyncCalls } from './asyncCalls.ts'
@@ -83,7 +83,8 @@ abstract class CollectingBarrier implements Barrier {
       .sort((a, b) => a.position - b.position)
     const values = order.map(({ index }) => this.#values[index])
     const items = order.map(({ index }) => this.#owners[index] as number)
-    this.reset()
+    this.#values = []
+    this.#owners = []
     return { values, items }
   }
 }
@@ -150,6 +151,7 @@ export class RxBarrier extends CollectingBarrier {
       error: (cause: unknown) => {
         this.#failure = new PlanError('MR-RX-ERROR', {
           what: 'the RxJS operator ended with an error, and gives nothing any more',
+          why: messageOf(cause),
           fix: 'Catch errors inside pipe(…), for example with catchError or retry.',
           place: { stream: info.stream, step: name },
           cause,
@@ -171,8 +173,8 @@ export class RxBarrier extends CollectingBarrier {
       for (const [index, owner] of items.entries()) {
         batch.reach(owner, Outcome.done)
         ordinal = index > 0 && items[index - 1] === owner ? ordinal + 1 : 0
-        // A replay passes here again; RxJS is told of each value once.
-        const id = `${owner}/${ordinal}`
+        // A replay passes here again, and after a cut the next batch does; RxJS is told of each value once.
+        const id = `${batch.offsetsOf(owner)}/${ordinal}`
         if (this.#sent.has(id)) continue
         this.#sent.add(id)
         this.#input.next(values[index])
@@ -193,7 +195,7 @@ export class RxBarrier extends CollectingBarrier {
   override committed(): void {
     // Not all of it: RxJS may have given more while the commit was under way.
     this.#given.splice(0, this.#handedOn)
-    this.#sent.clear()
+    if (this.batch.limit === Number.POSITIVE_INFINITY) this.#sent.clear()
   }
 
   override close(): void {

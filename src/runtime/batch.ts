@@ -135,6 +135,15 @@ export class Batch {
     return owner >= 0 ? [owner] : this.groupOf(owner).members
   }
 
+  /** Offsets of an owner's records: `17`, of a group `17,18,20`. They name it beyond this batch too. */
+  offsetsOf(owner: number): string {
+    const offsets = this.membersOf(owner).map((item) => {
+      const { chunk, index } = this.locate(item)
+      return chunk.input.records.offset(index)
+    })
+    return offsets.join(',')
+  }
+
   groupOf(owner: number): Group {
     return this.#groups[-1 - owner] as Group
   }

@@ -16,7 +16,7 @@ import { progressAfter } from './position.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
 
 /** A batch that fails as a whole is tried this often in all, with pauses that double. */
-export const retries = { attempts: 3, firstMs: 200, factor: 2 } as const
+const retries = { attempts: 3, firstMs: 200, factor: 2 } as const
 
 /** Refusals in one batch after which it is cut before the guilty item: what comes before is known to be good. */
 const maxRefusals = 3

@@ -5,7 +5,7 @@ import type { RecordChunk } from '../core/record.ts'
 import type { TopicSource } from '../core/source.ts'
 
 /** Stands for a value that the loop has to decode: not reached yet, taken already, or its bytes are bad. */
-export const undecoded: unique symbol = Symbol('undecoded')
+const undecoded: unique symbol = Symbol('undecoded')
 
 /** The longest that synchronous work keeps the event loop: a member that does not heartbeat is thrown out of its group. */
 export const maxTurnMs = 50

@@ -29,11 +29,11 @@ export interface StoreHarness {
 }
 
 /** Refuses a second row of the same id with 23505, and a size below 0 with 23514. */
-export const contractRows = table<{ id: number; label?: string; size?: number }>('contract_rows', {
+const contractRows = table<{ id: number; label?: string; size?: number }>('contract_rows', {
   create: 'create table contract_rows (id integer primary key, label text, size integer check (size >= 0))',
 })
 
-export const contractTotals = table<{
+const contractTotals = table<{
   k: string
   n?: number
   low?: number

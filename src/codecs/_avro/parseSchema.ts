@@ -91,7 +91,7 @@ function inspect(root: AvroType): { readonly parts: ReadonlySet<AvroType>; reado
   return { parts, recursive }
 }
 
-export function partsOf(type: AvroType): readonly AvroType[] {
+function partsOf(type: AvroType): readonly AvroType[] {
   const single = [type.itemsType, type.valuesType, type.underlyingType].filter((part) => part !== undefined)
   return [...(type.fields ?? []).map((field) => field.type), ...(type.types ?? []), ...single]
 }

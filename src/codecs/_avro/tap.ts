@@ -244,7 +244,7 @@ function endless(): Malformed {
   return malformed('a long has more than 10 bytes')
 }
 
-export function tooDeep(maxDepth: number): Malformed {
+function tooDeep(maxDepth: number): Malformed {
   return new Malformed(
     'MR-DECODE-DEPTH',
     `its records are nested deeper than ${maxDepth} levels`,

@@ -15,7 +15,7 @@ const nodeZstd = (zlib as { zstdDecompress?: NodeZstd }).zstdDecompress
 /** zstd, by Node's zlib where it has it. */
 export const zstd: Decompressor = nodeZstd === undefined ? createZstdInJavaScript() : createZstdInNode(nodeZstd)
 
-export function createZstdInNode(decompress: NodeZstd): Decompressor {
+function createZstdInNode(decompress: NodeZstd): Decompressor {
   return {
     name: 'zstd',
     sizeBound: (packed) => scanZstd(packed).sizeBound,

@@ -4,7 +4,7 @@ import { brokers, type FreshDatabase, freshDatabase, freshTopic } from '../../su
 import { Member } from './members.ts'
 
 export const partitions = 4
-export const accounts = 100
+const accounts = 100
 
 export interface Ledger {
   readonly topic: string
