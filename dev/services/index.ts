@@ -4,7 +4,7 @@ import { type PostgresService, startPostgres } from './postgres.ts'
 
 export { type KafkaService, startKafka } from './kafka.ts'
 export { kafkaAvailability } from './kafkaJars.ts'
-export type { PostgresService } from './postgres.ts'
+export { type PostgresService, startPostgres } from './postgres.ts'
 export { ServiceError } from './serviceError.ts'
 
 export interface WantedServices {
