@@ -58,13 +58,14 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
   let cut = false
   let broke: BatchEnd['broke']
   for (;;) {
-    const interrupted = await stabilise(closing)
-    if (closing.settled()) return undefined
-    if (interrupted?.kind === 'break') {
-      broke = { ...interrupted, offset: placeOf(closing.info, batch, interrupted.item, '').offset }
-      continue
-    }
+    let interrupted: Interrupted | undefined
     try {
+      interrupted = await stabilise(closing)
+      if (closing.settled()) return undefined
+      if (interrupted?.kind === 'break') {
+        broke = { ...interrupted, offset: placeOf(closing.info, batch, interrupted.item, '').offset }
+        continue
+      }
       if (interrupted?.kind === 'error') throw askedToRetry(closing, interrupted)
       const end = await commit(closing)
       return { ...end, refusals, cut, broke }
