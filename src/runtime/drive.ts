@@ -8,6 +8,9 @@ import { maxTurnMs } from './inputChunk.ts'
 import { settle, severityOf, swallowedSignal } from './settle.ts'
 import type { TaskInfo } from './taskInfo.ts'
 
+/** Items between two looks at the clock at most: so many may turn slow before it is noticed. */
+const maxStride = 16
+
 /** Something to loop over. An object with two methods rather than closures: nothing is allocated for an item. */
 export interface Feed {
   readonly count: number
@@ -29,7 +32,10 @@ export async function drive(batch: Batch, info: TaskInfo, feed: Feed): Promise<v
 function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
   const { count } = feed
   const { clock } = info
-  const endsAt = clock.now() + maxTurnMs
+  let lookedAt = clock.now()
+  const endsAt = lookedAt + maxTurnMs
+  let stride = 1
+  let lookAt = from
   // A signal raised outside of callbacks, as in a timer of RxJS, is no item's.
   syncWatch.raised = undefined
   for (let index = from; index < count; index++) {
@@ -45,9 +51,16 @@ function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
       settle(batch, owner, thrown)
     }
     if (batch.interrupt !== undefined) break
-    if ((index & 63) === 63 && clock.now() >= endsAt) {
-      batch.item = noItem
-      return index + 1
+    if (index >= lookAt) {
+      const now = clock.now()
+      if (now >= endsAt) {
+        batch.item = noItem
+        return index + 1
+      }
+      // Looking at the clock costs as much as a quick item, and a slow item may take longer than the turn is.
+      stride = now - lookedAt > 1 ? 1 : Math.min(stride * 2, maxStride)
+      lookedAt = now
+      lookAt = index + stride
     }
   }
   batch.item = noItem
