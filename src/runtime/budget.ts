@@ -19,7 +19,7 @@ export class Budget {
   give(bytes: number, items: number): void {
     this.#bytes -= bytes
     this.#items -= items
-    if (this.#full) return
+    if (this.full) return
     const waiting = this.#waiting
     this.#waiting = []
     for (const resolve of waiting) resolve()
@@ -27,7 +27,7 @@ export class Budget {
 
   /** Resolves when something was given back and there is room, at once when there is some, or when the signal aborts. */
   async room(signal: AbortSignal): Promise<void> {
-    while (this.#full && !signal.aborted) {
+    while (this.full && !signal.aborted) {
       await new Promise<void>((resolve) => {
         const done = () => {
           signal.removeEventListener('abort', done)
@@ -39,7 +39,7 @@ export class Budget {
     }
   }
 
-  get #full(): boolean {
+  get full(): boolean {
     return this.#bytes >= this.#maxBytes || this.#items >= this.#maxItems
   }
 }

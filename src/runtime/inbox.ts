@@ -10,6 +10,8 @@ export class Inbox {
   /** The position after the last chunk that was fetched. */
   fetchedTo: number
   failure: unknown
+  /** Whether nothing more comes before something was committed: the budget is used up. */
+  full = false
   readonly #budget: Budget
   readonly #changed: () => void
   readonly #stopped = new AbortController()
@@ -35,8 +37,10 @@ export class Inbox {
             this.#freed = resolve
           })
           const room = this.#budget.room(signal).then(() => 'room' as const)
+          this.full = this.#budget.full
           if ((await Promise.race([room, emptied])) === 'room') break
         }
+        this.full = false
         if (signal.aborted) return
       }
     } catch (error) {

@@ -284,8 +284,8 @@ export class Task {
       if (now >= closeAt) return deadline === undefined ? 'time' : 'group'
       if (inbox.chunks.length > batch.chunks.length) continue
       if (deadline !== undefined) await this.#waitForChunk(inbox, closeAt - now)
-      else if (inbox.fetchedTo >= this.#endOffset || !(await this.#waitForChunk(inbox, fetchPatienceMs)))
-        return 'drained'
+      else if (inbox.full || inbox.fetchedTo >= this.#endOffset) return 'drained'
+      else if (!(await this.#waitForChunk(inbox, fetchPatienceMs))) return 'drained'
     }
   }
 
