@@ -96,7 +96,8 @@ export class MemoryStore implements Store {
     const owner = `owner-${++this.#owners}`
     const version = (known?.version ?? 0) + 1
     const progress = starts.map((start) => known?.progress.find(({ source }) => source === start.source) ?? start)
-    this.#progress.set(key, { task, owner, version, progress })
+    const others = known?.progress.filter(({ source }) => !starts.some((start) => start.source === source)) ?? []
+    this.#progress.set(key, { task, owner, version, progress: [...others, ...progress] })
     return { task, owner, version, progress }
   }
 
