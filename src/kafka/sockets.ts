@@ -88,7 +88,8 @@ function openSocket({ host, port, ssl, onConnect }: SocketRequest): Socket {
 function watch(socket: Socket, sighting: BrokerSighting, connectedEvent: string, connectTimeoutMs: number): void {
   // kafkajs gives up on a connection attempt but leaves its socket trying; this one goes with it.
   const timer = setTimeout(() => socket.destroy(), connectTimeoutMs + 50)
-  sighting.lastError = { code: 'ETIMEDOUT', message: 'no answer to the connection attempt' }
+  // Provisional: a last attempt that is cut off must not hide what an earlier one was told.
+  sighting.lastError ??= { code: 'ETIMEDOUT', message: 'no answer to the connection attempt' }
   socket.once(connectedEvent, () => {
     clearTimeout(timer)
     sighting.connected = true

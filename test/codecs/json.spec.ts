@@ -7,7 +7,12 @@ import { codecContract, decodeError, errorOf } from './codecContract.ts'
 const decode = (text: string, codec = json()) => codec.decode(Buffer.from(text), 0, Buffer.byteLength(text))
 
 /** JSON.stringify writes -0 as 0. */
-const jsonValues = fc.jsonValue({ noUnicodeString: false }).map((value) => JSON.parse(JSON.stringify(value)) as unknown)
+/** Without the key that is refused by design, which has tests of its own. */
+const jsonValues = fc
+  .jsonValue({ noUnicodeString: false })
+  .map((value) => JSON.stringify(value))
+  .filter((text) => !text.includes('__proto__'))
+  .map((text) => JSON.parse(text) as unknown)
 
 codecContract('json()', { codec: json(), values: jsonValues })
 
