@@ -274,7 +274,7 @@ export class Task {
         if (batch.size >= this.#cap) return 'items'
         if (Math.max(batch.byteSize, batch.writeSet.byteSize) >= limits.maxBytes) return 'bytes'
       }
-      if (this.#stopping) return 'stop'
+      if (this.#stopping || inbox.failure !== undefined) return 'stop'
       const deadline = this.#graph.deadline()
       const now = clock.now()
       const dueAt = batch.openedAt + limits.everyMs

@@ -2,6 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { table } from '../../sinks/table.ts'
 import { json } from '../../src/codecs/index.ts'
+import type { SourceClient } from '../../src/core/source.ts'
+import { recordListChunk } from '../../src/kafka/recordListChunk.ts'
 import { stream } from '../../src/stream.ts'
 import { testDriver } from '../../src/testing/testDriver.ts'
 import { topic } from '../../src/topic.ts'
@@ -152,5 +154,44 @@ describe('positions', () => {
       ),
       { numRuns: 100 },
     )
+  })
+})
+
+describe('a source that fails', () => {
+  it('stops the stream, and what was taken before is committed, an open group too', async () => {
+    const service = new Service()
+    service.append(upTo(3))
+    let fail: (error: Error) => void = () => {}
+    const client = service.broker.client('app')
+    const failing: SourceClient = {
+      start: (topics, onAssigned, onFailed) =>
+        client.start(
+          topics,
+          ({ partitions }) => onAssigned({ partitions: partitions.map((partition) => ({ ...partition, read })) }),
+          onFailed,
+        ),
+      stop: (deadlineMs) => client.stop(deadlineMs),
+      committedOffset: (partition) => client.committedOffset(partition),
+    }
+    async function* read() {
+      const records = upTo(3).map((offset) => ({
+        offset,
+        key: null,
+        value: Buffer.from(String(offset)),
+        headers: [],
+        timestamp: 0,
+      }))
+      yield recordListChunk({ topic: numbers.name, partition: 0, records, nextOffset: 3, endOffset: 3 })
+      await new Promise((_, reject) => {
+        fail = reject
+      })
+    }
+    const { runner } = await service.start(toOut(base.batch({ maxWaitMs: 60_000 }).flatten()), { client: failing })
+    await service.until('the group is open', () => runner.tasks[0]?.state === 'waiting')
+    expect(service.rows).toEqual([])
+    fail(new Error('the source is broken'))
+    await expect(runner.failed()).rejects.toThrow('the source is broken')
+    expect([service.rows, await service.progress()]).toEqual([upTo(3), { 0: 3 }])
+    await runner.stop(1_000)
   })
 })
