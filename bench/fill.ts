@@ -20,7 +20,7 @@ export async function createTopic(brokers: readonly string[], topic: string): Pr
     const configEntries = [{ name: 'retention.ms', value: '-1' }]
     await admin.createTopics({
       waitForLeaders: true,
-      topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+      topics: [{ topic, numPartitions: partitions, replicationFactor: -1, configEntries }],
     })
   } finally {
     await admin.disconnect()

@@ -92,7 +92,9 @@ async function produce(stage: Stage, topic: string, sentAt: Float64Array, perSec
 /** Each partition's rows become visible in order, so its greatest id tells of all of them. */
 async function look(stage: Stage, seenAt: Float64Array, until: AbortSignal): Promise<void> {
   const lanes = Array.from({ length: partitions }, (_, lane) => lane)
-  const columns = lanes.map((lane) => `(select max(id) from bench_events where id % ${partitions} = ${lane}) as lane_${lane}`)
+  const columns = lanes.map(
+    (lane) => `(select max(id) from bench_events where id % ${partitions} = ${lane}) as lane_${lane}`,
+  )
   const greatest = { name: 'look', text: `select ${columns.join(', ')}` }
   const next = [...lanes]
   for (let last = false; !last; ) {

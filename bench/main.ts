@@ -4,7 +4,7 @@
  *     npm run bench -- --only W1,W3 --json
  */
 import { parseArgs } from 'node:util'
-import { startServices } from '../dev/services.ts'
+import { startServices } from '../dev/services/index.ts'
 import type { ResultLine } from './pairs.ts'
 import { createStage } from './stage.ts'
 import { type Workload, workloads } from './workloads.ts'
@@ -41,7 +41,8 @@ function workloadNamed(name: string): Workload {
 
 function count(name: string, text: string): number {
   const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`--${name} takes a whole number from 1 on, not "${text}"`)
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new TypeError(`--${name} takes a whole number from 1 on, not "${text}"`)
   return value
 }
 
@@ -56,7 +57,7 @@ async function main(settings: Settings): Promise<void> {
   const say = (text: string) => process.stderr.write(`${text}\n`)
   const services = await startServices({ kafka: true, postgres: true })
   try {
-    const stage = await createStage(services, say)
+    const stage = await createStage({ brokers: services.brokers, url: services.databaseUrl }, say)
     try {
       for (const workload of settings.chosen) {
         const line = await workload.measure(stage, settings)

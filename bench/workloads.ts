@@ -84,7 +84,8 @@ async function measureCounts(stage: Stage, { records, pairs }: BenchOptions): Pr
   const { rows } = expectedRows(records, false)
   const run = (side: Side) => async () => {
     const report = await stage.run({ side, workload: 'W3', topic, records })
-    if (report.counted !== rows) throw new Error(`W3 ${side}: counted ${report.counted} and should have counted ${rows}`)
+    if (report.counted !== rows)
+      throw new Error(`W3 ${side}: counted ${report.counted} and should have counted ${rows}`)
     return report
   }
   return resultLine('W3', await runPairs(pairs, run('millrace'), run('baseline')))
@@ -107,7 +108,8 @@ async function measureSavepoints(stage: Stage, { records, pairs }: BenchOptions)
 async function measureLatencies(stage: Stage, { pairs }: BenchOptions): Promise<ResultLine> {
   const run = (side: Side) => () => measureLatency(stage, side, latencyOptions)
   const measured = await runPairs(pairs, run('millrace'), run('baseline'))
-  const middle = (side: Side, of: 'p50Ms' | 'p99Ms' | 'maxMs') => rounded(median(measured.map((pair) => pair[side][of])), 1)
+  const middle = (side: Side, of: 'p50Ms' | 'p99Ms' | 'maxMs') =>
+    rounded(median(measured.map((pair) => pair[side][of])), 1)
   const rates = measured.map(({ millrace, baseline }) => ({ millrace: millrace.child, baseline: baseline.child }))
   return Object.assign(resultLine('latency', rates), {
     ratio: rounded(median(measured.map(({ millrace, baseline }) => baseline.p99Ms / millrace.p99Ms)), 2),

@@ -34,7 +34,9 @@ async function insertEach(client: pg.Client, events: readonly BenchEvent[]): Pro
     const marked = client.query('savepoint item')
     const inserted = client.query({ ...insert, values: [id, account, kind, Math.round(amount * 100), country, at] })
     await Promise.all([answered, marked, inserted])
-    answered = client.query(isIgnored(id) ? 'rollback to savepoint item; release savepoint item' : 'release savepoint item')
+    answered = client.query(
+      isIgnored(id) ? 'rollback to savepoint item; release savepoint item' : 'release savepoint item',
+    )
   }
   await answered
 }

@@ -3,6 +3,9 @@ import { start } from 'millrace'
 import { createMeter, readTask } from '../child.ts'
 import { plans } from './events.ts'
 
+/** The log tells of ignored items one by one, which is no part of what is measured. */
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
 const task = readTask()
 const meter = createMeter()
 const makePlan = plans[task.workload]
@@ -13,6 +16,7 @@ const app = await start([plan], {
   group: task.group,
   kafka: { brokers: [...task.brokers] },
   postgres: { url: task.url },
+  logger: silent,
 })
 await app.caughtUp()
 meter.finished({ records: task.records, counted: observed.counted })

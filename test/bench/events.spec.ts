@@ -21,7 +21,10 @@ describe('the events', () => {
     const rows = Array.from({ length: 250 }, (_, id) => benchEvent(id)).filter(({ kind }) => kind !== 'ping')
     const kept = rows.filter(({ id }) => id % 100 !== 7)
     const sum = (values: readonly number[]) => values.reduce((one, other) => one + other, 0)
-    for (const [ignoring, all] of [[false, rows], [true, kept]] as const) {
+    for (const [ignoring, all] of [
+      [false, rows],
+      [true, kept],
+    ] as const) {
       expect(expectedRows(250, ignoring)).toEqual({
         rows: all.length,
         ids: sum(all.map(({ id }) => id)),
