@@ -49,7 +49,7 @@ export function resultLine(workload: string, pairs: readonly Pair[]): ResultLine
   }
 }
 
-export function rateOf({ records, seconds }: Pick<ChildReport, 'records' | 'seconds'>): number {
+function rateOf({ records, seconds }: Pick<ChildReport, 'records' | 'seconds'>): number {
   return records / seconds
 }
 

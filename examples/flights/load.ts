@@ -3,7 +3,7 @@ import { type Kafka, Partitioners } from 'kafkajs'
 import type { FlightRecord } from './records.ts'
 
 export const flightsTopic = 'flights'
-export const flightsPartitions = 4
+const flightsPartitions = 4
 
 /** Told the number of records that have been written so far. */
 export type OnLoaded = (records: number) => void

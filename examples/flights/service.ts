@@ -68,7 +68,7 @@ async function countsOf(child: ChildProcess): Promise<OutcomeCounts> {
 }
 
 /** The counts in the line with which the service ends; outcomes that did not occur are not in it. */
-export function outcomesIn(line: string): OutcomeCounts | undefined {
+function outcomesIn(line: string): OutcomeCounts | undefined {
   if (!line.startsWith('{')) return undefined
   const { msg, outcomes } = JSON.parse(line) as { msg?: string; outcomes?: Partial<OutcomeCounts> }
   if (msg !== 'stopped') return undefined

@@ -59,7 +59,7 @@ export interface LawRun {
 export type Build<In, Out> = (stream: Stream<In>) => Stream<Out>
 
 /** Any value that structured clones keep. Each decoding gives a value of its own. */
-export const cloneCodec: Codec<unknown> = {
+const cloneCodec: Codec<unknown> = {
   name: 'clone',
   decode: (bytes, start, end) => deserialize(bytes.subarray(start, end)),
   encode: (value) => serialize(value),

@@ -10,7 +10,7 @@ import { type TestDriver, type TestDriverOptions, testDriver } from '../../src/t
 import { topic } from '../../src/topic.ts'
 
 export const numbers = topic('numbers', json<number>())
-export const out = table<{ n: number }>('out')
+const out = table<{ n: number }>('out')
 
 /** The callback's own work: gives the number back, or does something else for some of them. */
 export type Act = (n: number, ctx: ItemContext | AsyncItemContext) => number
@@ -46,7 +46,7 @@ export function outcomesOf(t: TestDriver): string[] {
 export const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n)
 
 /** Does something for the number 2 only. */
-export const atTwo =
+const atTwo =
   (deed: () => unknown): Act =>
   (n) => {
     if (n === 2) deed()

@@ -99,7 +99,7 @@ export interface PlainRecord {
   readonly headers: readonly (readonly [string, string | null])[]
 }
 
-export const base64 = (bytes: Buffer | null): string | null => (bytes === null ? null : bytes.toString('base64'))
+const base64 = (bytes: Buffer | null): string | null => (bytes === null ? null : bytes.toString('base64'))
 
 export function plainRecords(chunk: RecordChunk): PlainRecord[] {
   return Array.from({ length: chunk.size }, (_, i) => plainRecord(chunk, i))
