@@ -28,7 +28,11 @@ async function demo(settings: DemoSettings, cleanup: Cleanup): Promise<boolean> 
     say(kafka.reason.message)
     say('Until then the demo reads from a broker in the memory of this process, and writes into a real Postgres.')
   }
-  say(kafka.available ? 'starting Kafka and Postgres' : 'starting Postgres')
+  const missing = [
+    ...(kafka.available && !given ? ['Kafka'] : []),
+    ...((process.env.DATABASE_URL ?? '') === '' ? ['Postgres'] : []),
+  ]
+  if (missing.length > 0) say(`starting ${missing.join(' and ')}`)
   const services = await startServices({ kafka: kafka.available, postgres: true })
   cleanup.add(() => services.stop())
   const { brokers, databaseUrl: url } = services

@@ -29,7 +29,7 @@ export async function clear(input: Input, database: pg.Client, fresh: boolean): 
     if (topicLeft) left.push(`the topic ${flightsTopic}`)
     if (left.length > 0 && !fresh) {
       throw new DemoError(
-        `${left.join(' and ')} exist already: add --fresh to drop them first (npm run demo -- --fresh).`,
+        `There is already ${left.join(' and ')}: add --fresh to drop what an earlier run left (npm run demo -- --fresh).`,
       )
     }
     if (topicLeft) {
