@@ -88,9 +88,9 @@ const rules: OptionRules = {
  * Runs a plan with neither broker nor database. Values are frozen when they are decoded: a callback that changes one throws.
  *
  * @example
- * const t = testDriver(flights)
+ * const t = testDriver(stream('flights').from(flightTopic).to(delays))
  * await t.send(flightTopic, { origin: 'LAS', delay: 33 })
- * expect(t.rows(saved)).toEqual([{ origin: 'LAS', delay: 33 }])
+ * expect(t.rows(delays)).toEqual([{ origin: 'LAS', delay: 33 }])
  */
 export function testDriver(plan: Plan, options: TestDriverOptions = {}): TestDriver {
   validateOptions('testDriver()', options, rules, (text) => new SettingsError('MR-TEST-OPTION', text))

@@ -23,11 +23,11 @@ export interface Compiled {
 const parsed = new Map<string, ts.SourceFile | undefined>()
 
 /** Compiles texts by their names, each a module of its own that lies beside this file. */
-export function compile(texts: Readonly<Record<string, string>>): Compiled {
+export function compile(texts: Readonly<Record<string, string>>, options: ts.CompilerOptions = {}): Compiled {
   const paths = new Map(Object.entries(texts).map(([name, text]) => [join(import.meta.dirname, `${name}.ts`), text]))
   const program = ts.createProgram({
     rootNames: [...paths.keys()],
-    options: { ...settings, noEmit: true },
+    options: { ...settings, noEmit: true, ...options },
     host: {
       ...host,
       fileExists: (path) => paths.has(path) || host.fileExists(path),
