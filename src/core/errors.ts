@@ -120,5 +120,14 @@ function placeText(place: Place): string {
 
 /** The message of anything that may have been thrown, which need not be an Error. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
+  return textOf(thrown instanceof Error ? thrown.message : thrown)
+}
+
+/** Anything as text, also what cannot be converted: an object without a prototype. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return Object.prototype.toString.call(value)
+  }
 }

@@ -1,6 +1,6 @@
 /** The one validator of options and settings: unknown names, missing ones, wrong types and ranges, each as a sentence. */
 import { closest, distance } from 'fastest-levenshtein'
-import { type MillraceError, PlanError } from './errors.ts'
+import { type MillraceError, PlanError, textOf } from './errors.ts'
 
 /** What an option may be. Numbers are whole unless `fraction` is set. */
 export type OptionRule = (
@@ -88,7 +88,7 @@ export function shown(value: unknown): string {
   } catch {
     text = undefined
   }
-  text ??= String(value)
+  text ??= textOf(value)
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 

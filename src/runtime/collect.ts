@@ -1,5 +1,5 @@
 /** Items that fell, as the error collector keeps them. */
-import { MillraceError, messageOf } from '../core/errors.ts'
+import { MillraceError, messageOf, textOf } from '../core/errors.ts'
 import { type CollectedItem, RowsRefused } from '../core/store.ts'
 import type { Batch, Fall } from './batch.ts'
 import type { TaskInfo } from './taskInfo.ts'
@@ -53,10 +53,10 @@ function strayItem(info: TaskInfo, fall: Fall & { kind: 'collected' }): Collecte
 function errorFields(error: unknown): CollectedItem['error'] {
   const known = error instanceof Error ? error : undefined
   return {
-    name: known?.name ?? typeof error,
+    name: known === undefined ? typeof error : textOf(known.name),
     message: messageOf(error),
     code: codeOf(error),
-    stack: known?.stack ?? null,
+    stack: typeof known?.stack === 'string' ? known.stack : null,
   }
 }
 

@@ -1,6 +1,6 @@
 /** Runs a plan on a laptop: real codecs, the real runtime, a broker and a store in memory, and time that only moves when told. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { SettingsError } from '../core/errors.ts'
+import { messageOf, SettingsError } from '../core/errors.ts'
 import { silentLogger } from '../core/logger.ts'
 import { type OptionRules, validateOptions } from '../core/options.ts'
 import { noOutcomes, type OutcomeCounts, type OutcomeName } from '../core/outcome.ts'
@@ -239,7 +239,7 @@ class Driver implements TestDriver {
         partition,
         offset: chunk.input.records.offset(index),
         outcome: batch.outcomeOf(item),
-        reason: fall?.kind === 'ignored' ? fall.reason : fall === undefined ? undefined : messageOfFall(fall.error),
+        reason: fall?.kind === 'ignored' ? fall.reason : fall === undefined ? undefined : messageOf(fall.error),
       })
     }
   }
@@ -248,10 +248,6 @@ class Driver implements TestDriver {
 function frozen(source: TopicSource<unknown>): TopicSource<unknown> {
   const { codec } = source
   return { ...source, codec: { ...codec, decode: (...range) => deepFreeze(codec.decode(...range)) } }
-}
-
-function messageOfFall(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 async function turns(count: number): Promise<void> {
