@@ -34,23 +34,27 @@ export function law<T>(name: string, check: () => T): T {
 }
 
 /**
- * Checks laws on random inputs.
+ * Checks laws on random inputs; when a failure is repeated, only those that it belongs to.
  *
+ * @param group tells these laws from others that are checked in the same call
  * @throws Error with the law that broke, the shortest input that breaks it and what was seen
  */
 export async function checkLaws<Input>(
   fc: FastCheck,
+  group: string,
   inputs: import('fast-check').Arbitrary<Input>,
   { numRuns, seed, path }: LawRuns,
   check: (input: Input) => Promise<void>,
 ): Promise<void> {
+  const [owner, ownPath] = path?.split('/') ?? []
+  if (owner !== undefined && owner !== group) return
   const details = await fc.check(fc.asyncProperty(inputs, check), {
     ...(numRuns === undefined ? {} : { numRuns }),
     ...(seed === undefined ? {} : { seed }),
-    ...(path === undefined ? {} : { path }),
+    ...(ownPath === undefined ? {} : { path: ownPath }),
   })
   if (!details.failed) return
-  const again = { seed: details.seed, path: details.counterexamplePath }
+  const again = { seed: details.seed, path: `${group}/${details.counterexamplePath}` }
   const [what, ...seen] = messageOf(details.errorInstance).split('\n')
   const lines = [
     what,

@@ -31,7 +31,8 @@ const change = /read only property|not extensible|Cannot delete property|Cannot 
  * - An item that is undone elsewhere in the stream leaves no trace: what is written is what would be written if the
  *   undone items had never existed. They are ignored or throw before the operator, behind it, in another leaf of the
  *   stream and in an asynchronous one.
- * - Nothing of an ignored item reaches a sink.
+ * - Nothing of an undone item reaches a sink.
+ * - What is thrown behind the operator goes through it.
  * - Values come out in the order of their partition.
  * - Outcomes add up: each item has exactly one.
  * - Values that come in are not changed.
@@ -67,7 +68,7 @@ export async function assertOperatorLaws<In, Out>(
     ),
   )
 
-  await checkLaws(fc, standing, options, async ({ items, ...cut }) => {
+  await checkLaws(fc, 'standing', standing, options, async ({ items, ...cut }) => {
     const run = await lawRun(build, items, cut)
     law('values that come in are not changed', () => {
       assert.deepStrictEqual(
@@ -93,7 +94,7 @@ export async function assertOperatorLaws<In, Out>(
     )
   })
 
-  await checkLaws(fc, falling, options, async ({ items, ...cut }) => {
+  await checkLaws(fc, 'falling', falling, options, async ({ items, ...cut }) => {
     const batches = groups ? inOneBatch(items, cut) : cut
     const run = await lawRun(build, items, batches)
     law('nothing of an undone item reaches a sink', () => {
@@ -101,6 +102,10 @@ export async function assertOperatorLaws<In, Out>(
         run.rows.filter((row) => row.items.some((item) => run.undone.has(item))),
         [],
       )
+    })
+    law('what is thrown behind an operator goes through it, and undoes the item', () => {
+      const spared = run.rows.filter((row) => row.items.some((item) => items[item]?.fate !== 'stands'))
+      assert.deepStrictEqual(spared, [])
     })
     const never = await lawRun(build, items, batches, run.undone)
     law('an item that is undone leaves no trace in others', () => assert.deepStrictEqual(run.rows, never.rows))

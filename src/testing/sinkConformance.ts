@@ -80,8 +80,8 @@ export async function sinkConformance<Row extends object>(
   const fc = await loadFastCheck()
   const entry = fc.record({ row: rows, undone: fc.boolean(), turn: fc.nat(3), cut: fc.boolean() })
   const entries = fc.array(entry, { maxLength: 12 })
-  const check = (story: (session: Session<Row>, entries: Entry<Row>[]) => Promise<void>, fits = true) =>
-    checkLaws(fc, entries, runs, async (drawn) => {
+  const check = (group: string, story: (session: Session<Row>, entries: Entry<Row>[]) => Promise<void>, fits = true) =>
+    checkLaws(fc, group, entries, runs, async (drawn) => {
       const subject = await make()
       try {
         const session = await Session.begin(subject, refuses as Refuses)
@@ -91,7 +91,7 @@ export async function sinkConformance<Row extends object>(
       }
     })
 
-  await check(async (session, list) => {
+  await check('whole', async (session, list) => {
     session.append(list)
     if (features.transactional) await session.expect('nothing is visible before the commit', [])
     await session.commit(list)
@@ -101,7 +101,7 @@ export async function sinkConformance<Row extends object>(
     await session.expect(name, list)
     await session.expectProgress(list.length)
   })
-  await check(async (session, list) => {
+  await check('cut', async (session, list) => {
     for (const batch of session.batches(list)) {
       session.append(batch)
       await session.commit(batch)
@@ -109,9 +109,9 @@ export async function sinkConformance<Row extends object>(
     await session.expect('any cut into commits gives the same rows', list)
     await session.expectProgress(list.length)
   })
-  await check((session, list) => session.truncates(list))
+  await check('truncate', (session, list) => session.truncates(list))
   if (features.perItemRollback) {
-    await check(async (session, list) => {
+    await check('undone', async (session, list) => {
       session.append(list)
       await session.commit(list, (index) => list[index]?.undone === true)
       await session.expect(
@@ -119,9 +119,9 @@ export async function sinkConformance<Row extends object>(
         list.filter(({ undone }) => !undone),
       )
     })
-    await check((session, list) => session.refuses(list), false)
+    await check('refused', (session, list) => session.refuses(list), false)
   }
-  if (features.transactional) await check((session, list) => session.losesFence(list))
+  if (features.transactional) await check('fence', (session, list) => session.losesFence(list))
 }
 
 const source = 'from:conformance'
