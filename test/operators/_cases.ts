@@ -53,6 +53,9 @@ const atTwo =
     return n
   }
 
+/** For laws of operators that are simple enough; they all are checked more often than that over time. */
+export const fewRuns = { numRuns: 40 }
+
 export function itemwiseCases({ step, apply }: ItemwiseCases): void {
   const run = async (act: Act, values = upTo(5), options: TestDriverOptions = {}) => {
     const t = driverOf((base) => apply(base, act), options)

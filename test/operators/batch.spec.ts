@@ -4,7 +4,7 @@ import { table } from '../../sinks/table.ts'
 import { signal } from '../../src/core/signal.ts'
 import { type Stream, stream } from '../../src/stream.ts'
 import { assertOperatorLaws, type TestDriverOptions, testDriver } from '../../src/testing/index.ts'
-import { numbers, outcomesOf, upTo } from './_cases.ts'
+import { fewRuns, numbers, outcomesOf, upTo } from './_cases.ts'
 
 const groups = table<{ of: string; trigger: string | undefined }>('groups')
 
@@ -313,12 +313,13 @@ describe('groups', () => {
   })
 
   it('keep the laws of operators', () =>
-    assertOperatorLaws((base) => base.batch({ max: 3 }), fc.integer(), { groups: true }))
+    assertOperatorLaws((base) => base.batch({ max: 3 }), fc.integer(), { groups: true, ...fewRuns }))
 
   it('keep them by bytes and key', () =>
     assertOperatorLaws((base) => base.batch({ maxBytes: 40, maxWaitMs: 50, by: (n) => n % 2 }), fc.nat(), {
       groups: true,
+      ...fewRuns,
     }))
 
-  it('of one keep all laws', () => assertOperatorLaws((base) => base.batch({ max: 1 }), fc.integer()))
+  it('of one keep all laws', () => assertOperatorLaws((base) => base.batch({ max: 1 }), fc.integer(), fewRuns))
 })

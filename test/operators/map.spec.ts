@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { assertOperatorLaws } from '../../src/testing/index.ts'
-import { driverOf, itemwiseCases, numbers, rowsOf } from './_cases.ts'
+import { driverOf, fewRuns, itemwiseCases, numbers, rowsOf } from './_cases.ts'
 
 describe('map', () => {
   itemwiseCases({ step: 'map', apply: (base, act) => base.map(act) })
@@ -20,5 +20,6 @@ describe('map', () => {
           return n * 2
         }),
       fc.integer(),
+      fewRuns,
     ))
 })
