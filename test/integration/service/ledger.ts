@@ -6,6 +6,12 @@ import { Member } from './members.ts'
 export const partitions = 4
 const accounts = 100
 
+/**
+ * Milliseconds that the database takes for a batch on top of its work. A slice of some thousand records is then never
+ * done between two looks, so that there is work when a process is killed, on a fast machine too.
+ */
+const batchMs = 50
+
 export interface Ledger {
   readonly topic: string
   readonly database: FreshDatabase
@@ -24,6 +30,9 @@ export async function openLedger(maxItems: number): Promise<Ledger> {
     create table ledger (id int not null, part int not null, pos bigint not null, writer int not null);
     create index on ledger (part, pos);
     create table accounts (account text primary key, entries int not null, amount bigint not null);
+    create function take_time() returns trigger language plpgsql as
+      $$ begin perform pg_sleep(${batchMs / 1000}); return null; end $$;
+    create trigger slow after insert on ledger for each statement execute function take_time();
   `)
   const settings = {
     plan: 'test/integration/service/ledgerPlan.ts',
