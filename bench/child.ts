@@ -5,6 +5,7 @@
  * Both sides are measured by the same rule: from the moment at which the workload's own code sees its first record to the
  * moment at which it knows that the last one is committed. Starting, joining the group and stopping do not count.
  */
+import { median } from './pairs.ts'
 
 /** What a measured process is to do. */
 export interface ChildTask {
@@ -29,8 +30,10 @@ export interface ChildReport {
   readonly counted: number
   /** Peak resident memory of the process, in MB of 10^6 bytes. */
   readonly rssMb: number
-  /** Peak resident memory in the first, second and last third of the measured time, in MB. */
+  /** Median resident memory in the first, second and last third of the measured time, in MB. */
   readonly rssThirdsMb: readonly [number, number, number]
+  /** The same of what the program itself holds: heap and buffers, without what the allocator keeps for later. */
+  readonly heldThirdsMb: readonly [number, number, number]
 }
 
 /** Measures one run. */
@@ -47,16 +50,20 @@ export function readTask(): ChildTask {
   return JSON.parse(text) as ChildTask
 }
 
-const rssEveryMs = 50
+const sampleEveryMs = 50
 const bytesPerMb = 1e6
 
 export function createMeter(): Meter {
   let startedAt = 0
   let cpuAtStart = process.cpuUsage()
-  const samples: number[] = []
+  const rss: number[] = []
+  const held: number[] = []
   const sampler = setInterval(() => {
-    if (startedAt > 0) samples.push(process.memoryUsage.rss() / bytesPerMb)
-  }, rssEveryMs)
+    if (startedAt === 0) return
+    const usage = process.memoryUsage()
+    rss.push(usage.rss / bytesPerMb)
+    held.push((usage.heapUsed + usage.external) / bytesPerMb)
+  }, sampleEveryMs)
   return {
     seen() {
       if (startedAt > 0) return
@@ -70,18 +77,18 @@ export function createMeter(): Meter {
       // maxRSS is in kilobytes of 1,024 bytes.
       const rssMb = (process.resourceUsage().maxRSS * 1_024) / bytesPerMb
       const cpuSeconds = (user + system) / 1e6
-      const rssThirdsMb = peaksOfThirds(samples)
-      const report: ChildReport = { records, seconds, cpuSeconds, counted, rssMb, rssThirdsMb }
+      const thirds = { rssThirdsMb: mediansOfThirds(rss), heldThirdsMb: mediansOfThirds(held) }
+      const report: ChildReport = { records, seconds, cpuSeconds, counted, rssMb, ...thirds }
       process.stdout.write(`${JSON.stringify(report)}\n`)
     },
   }
 }
 
-/** The greatest sample of the first, second and last third; 0 where a third has none. */
-export function peaksOfThirds(samples: readonly number[]): [number, number, number] {
-  const peak = (third: number) => {
+/** The middle sample of the first, second and last third; 0 where a third has none. */
+export function mediansOfThirds(samples: readonly number[]): [number, number, number] {
+  const middle = (third: number) => {
     const part = samples.slice((third * samples.length) / 3, ((third + 1) * samples.length) / 3)
-    return Math.max(0, ...part)
+    return part.length === 0 ? 0 : median(part)
   }
-  return [peak(0), peak(1), peak(2)]
+  return [middle(0), middle(1), middle(2)]
 }

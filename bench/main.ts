@@ -9,7 +9,7 @@ import type { ResultLine } from './pairs.ts'
 import { createStage } from './stage.ts'
 import { type Workload, workloads } from './workloads.ts'
 
-const usage = `npm run bench -- [--only W1,W3] [--records 1000000] [--pairs 3] [--json]
+const usage = `npm run bench -- [--only W1,W3] [--records 2000000] [--pairs 3] [--json]
 ${workloads.map(({ name, title }) => `  ${name.padEnd(11)} ${title}`).join('\n')}`
 
 interface Settings {
@@ -23,7 +23,7 @@ function readSettings(): Settings {
   const { values } = parseArgs({
     options: {
       only: { type: 'string' },
-      records: { type: 'string', default: '1000000' },
+      records: { type: 'string', default: '2000000' },
       pairs: { type: 'string', default: '3' },
       json: { type: 'boolean', default: false },
     },

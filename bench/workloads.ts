@@ -1,5 +1,4 @@
 /** The workloads: what each side does, and the line that comes of it. */
-import type { ChildReport } from './child.ts'
 import { expectedRows } from './events.ts'
 import { measureLatency } from './latency.ts'
 import { median, type Pair, type ResultLine, resultLine, rounded, runPairs } from './pairs.ts'
@@ -19,11 +18,11 @@ export interface Workload {
   measure(stage: Stage, options: BenchOptions): Promise<ResultLine>
 }
 
-/** One SAVEPOINT for each item is so slow that a fiftieth of the records takes as long as the rest. */
-const savepointShare = 1 / 50
+/** One SAVEPOINT for each item is so slow that a hundredth of the records is enough. */
+const savepointShare = 1 / 100
 
 /** The backlog of the memory workload is this many times the records of the others: 3,000,000 by default. */
-const backlogFactor = 3
+const backlogFactor = 1.5
 
 const latencyOptions = { perSecond: 5_000, warmUpSeconds: 10, seconds: 20 }
 
@@ -55,7 +54,7 @@ export const workloads: readonly Workload[] = [
   },
   {
     name: 'memory',
-    title: 'W1 with a backlog three times as long',
+    title: 'W1 with a backlog half as long again',
     measure: measureMemory,
   },
 ]
@@ -126,14 +125,11 @@ async function measureMemory(stage: Stage, options: BenchOptions): Promise<Resul
   const measured = await pairsOfRows(stage, 'W1', { records: options.records * backlogFactor, pairs: 1 }, false)
   const [pair] = measured
   if (pair === undefined) throw new Error('no pair was run')
+  const thirds = (side: Side, of: 'rssThirdsMb' | 'heldThirdsMb') => pair[side][of].map(Math.round)
   return Object.assign(resultLine('memory', measured), {
-    millrace_first_third_mb: thirdOf(pair.millrace, 0),
-    millrace_last_third_mb: thirdOf(pair.millrace, 2),
-    baseline_first_third_mb: thirdOf(pair.baseline, 0),
-    baseline_last_third_mb: thirdOf(pair.baseline, 2),
+    millrace_rss_thirds_mb: thirds('millrace', 'rssThirdsMb'),
+    millrace_held_thirds_mb: thirds('millrace', 'heldThirdsMb'),
+    baseline_rss_thirds_mb: thirds('baseline', 'rssThirdsMb'),
+    baseline_held_thirds_mb: thirds('baseline', 'heldThirdsMb'),
   })
-}
-
-function thirdOf({ rssThirdsMb }: ChildReport, third: 0 | 2): number {
-  return Math.round(rssThirdsMb[third])
 }

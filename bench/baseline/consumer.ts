@@ -25,8 +25,6 @@ export interface Lane {
 
 export interface ConsumeOptions {
   readonly createLane: (partition: number) => Lane
-  /** Lets pg send a statement before the one before it is answered. COPY cannot be used then. */
-  readonly pipeline?: boolean
 }
 
 interface Position {
@@ -82,7 +80,7 @@ export async function consume(task: ChildTask, meter: Meter, options: ConsumeOpt
 }
 
 async function openPosition(task: ChildTask, partition: number, options: ConsumeOptions): Promise<Position> {
-  const client = new pg.Client({ connectionString: task.url, pipeline: options.pipeline ?? false })
+  const client = new pg.Client(task.url)
   await client.connect()
   const key = [task.group, partition]
   await client.query('insert into baseline_progress values ($1, $2, 0, 0) on conflict do nothing', key)

@@ -9,7 +9,7 @@ const lanes: Readonly<Record<string, ConsumeOptions>> = {
   W1: { createLane: createW1Lane },
   'W1-ignore': { createLane: createW1IgnoreLane },
   W3: { createLane: createW3Lane },
-  savepoints: { createLane: createSavepointLane, pipeline: true },
+  savepoints: { createLane: createSavepointLane },
   latency: { createLane: createW1Lane },
 }
 

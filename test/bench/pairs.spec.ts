@@ -1,9 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import { type ChildReport, peaksOfThirds } from '../../bench/child.ts'
+import { type ChildReport, mediansOfThirds } from '../../bench/child.ts'
 import { median, type Pair, quantile, resultLine, runPairs } from '../../bench/pairs.ts'
 
 function report(perSecond: number, rssMb = 100): ChildReport {
-  return { records: perSecond, seconds: 1, cpuSeconds: 1, counted: 0, rssMb, rssThirdsMb: [0, 0, 0] }
+  return {
+    records: perSecond,
+    seconds: 1,
+    cpuSeconds: 1,
+    counted: 0,
+    rssMb,
+    rssThirdsMb: [0, 0, 0],
+    heldThirdsMb: [0, 0, 0],
+  }
 }
 
 test('pairs alternate who goes first', async () => {
@@ -51,8 +59,8 @@ describe('statistics', () => {
     expect(quantile([], 0.5)).toBeNaN()
   })
 
-  test('memory is compared by the peaks of its thirds', () => {
-    expect(peaksOfThirds([1, 5, 2, 9, 3, 4])).toEqual([5, 9, 4])
-    expect(peaksOfThirds([])).toEqual([0, 0, 0])
+  test('memory is compared by the medians of its thirds', () => {
+    expect(mediansOfThirds([1, 5, 2, 9, 3, 4])).toEqual([3, 5.5, 3.5])
+    expect(mediansOfThirds([])).toEqual([0, 0, 0])
   })
 })
