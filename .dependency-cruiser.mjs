@@ -7,7 +7,7 @@
 const published = '^(src|operators|sinks)/'
 const ours = '^(src|operators|sinks|test|bench|examples|dev)/'
 const packages = (...names) => `node_modules/(@types/)?(${names.join('|')})/`
-const postgresPackages = ['pg', 'pg-copy-streams', 'node-pg-migrate']
+const postgresPackages = ['pg', 'node-pg-migrate']
 
 const core = '^src/core/'
 const operators = '^operators/'

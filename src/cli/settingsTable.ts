@@ -162,6 +162,11 @@ export const settingsTable: readonly Setting[] = [
     'Most bytes of one partition in it. Default 1048576',
   ),
   setting(
+    'kafka.maxUnpackedBytes',
+    of(kafkaRules, 'maxUnpackedBytes'),
+    'Most bytes of compressed batches once unpacked. Default 67108864',
+  ),
+  setting(
     'kafka.fetchMinBytes',
     of(kafkaRules, 'fetchMinBytes'),
     'Bytes that a broker waits for before it answers. Default 1',

@@ -6,15 +6,10 @@
  */
 import { SourceError } from '../core/errors.ts'
 import type { Encoder, Kafkajs, ProtocolRequest } from './kafkajsInternals.ts'
+import type { AbortedTransaction } from './records/abortedTransactions.ts'
 
 export const FETCH_VERSION = 11
 const FETCH_API_KEY = 1
-
-/** Records of transactions that were aborted are in the bytes; the answer lists them so that the reader skips them. */
-export interface AbortedTransaction {
-  readonly producerId: bigint
-  readonly firstOffset: number
-}
 
 export interface PartitionToFetch {
   readonly topic: string
@@ -41,6 +36,7 @@ export interface FetchedPartition {
   readonly startOffset: number
   /** The position up to which committed records can be read: the last stable offset, as Java's consumer counts lag. */
   readonly endOffset: number
+  /** Records of these are in the bytes; the reader skips them. */
   readonly aborted: readonly AbortedTransaction[]
   /** Record batches as the broker sent them; the last one may be cut off. */
   readonly records: Buffer

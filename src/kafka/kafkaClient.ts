@@ -29,8 +29,6 @@ export function createKafkaClient(settings: KafkaSettings, options: KafkaClientO
   return new KafkaClient(resolveKafkaSettings(settings), options.logger ?? silentLogger, options.clock ?? systemClock)
 }
 
-const decode: Decode = (fetched, fetchedOffset) => decodeFetch({ ...fetched, fetchedOffset })
-
 /** What exists from start to stop. */
 interface Running {
   readonly connections: Connections
@@ -45,6 +43,7 @@ class KafkaClient implements SourceClient {
   readonly #settings: ResolvedKafkaSettings
   readonly #logger: Logger
   readonly #clock: Clock
+  readonly #decode: Decode
   readonly #queries: Queries
   readonly #stop = new AbortController()
   #started = false
@@ -54,7 +53,9 @@ class KafkaClient implements SourceClient {
     this.#settings = settings
     this.#logger = logger
     this.#clock = clock
-    this.#queries = new Queries(settings, logger, clock, decode)
+    const { maxUnpackedBytes } = settings
+    this.#decode = (fetched, fetchedOffset) => decodeFetch({ ...fetched, fetchedOffset }, { maxUnpackedBytes })
+    this.#queries = new Queries(settings, logger, clock, this.#decode)
   }
 
   async start(
@@ -100,7 +101,7 @@ class KafkaClient implements SourceClient {
       connections,
       clock: this.#clock,
       logger: this.#logger,
-      decode,
+      decode: this.#decode,
       bounds: (of) => this.#queries.bounds(of),
     })
     const member = new GroupMember({ connections, topics, clock: this.#clock, logger: this.#logger })

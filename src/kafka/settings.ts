@@ -1,5 +1,6 @@
 /** Settings of the Kafka client, their defaults and what is wrong with them. */
 import { SettingsError } from '../core/errors.ts'
+import { DEFAULT_MAX_UNPACKED_BYTES } from './records/decodeFetch.ts'
 
 /** TLS towards the brokers; PEM texts or buffers. `true` alone trusts what Node.js trusts. */
 export interface KafkaTlsSettings {
@@ -41,6 +42,8 @@ export interface KafkaSettings {
   readonly fetchMaxBytes?: number
   /** Most bytes of one partition in one answer, and so of one chunk before it is unpacked; a larger record batch comes alone. Default 1 MiB. */
   readonly fetchMaxBytesPerPartition?: number
+  /** Most bytes that the compressed batches of a chunk take once unpacked; a batch that takes more alone stops its stream. Default 64 MiB. */
+  readonly maxUnpackedBytes?: number
   /** Bytes for which the broker waits before it answers. Default 1: at once, which is what keeps latency low. */
   readonly fetchMinBytes?: number
   /** How long the broker waits when there is nothing to read. Default 250. */
@@ -82,6 +85,7 @@ export function resolveKafkaSettings(settings: KafkaSettings): ResolvedKafkaSett
     rebalanceTimeoutMs: positive('rebalanceTimeoutMs', settings.rebalanceTimeoutMs ?? 60_000),
     fetchMaxBytes: positive('fetchMaxBytes', settings.fetchMaxBytes ?? 16 * 1024 * 1024),
     fetchMaxBytesPerPartition: positive('fetchMaxBytesPerPartition', settings.fetchMaxBytesPerPartition ?? 1024 * 1024),
+    maxUnpackedBytes: positive('maxUnpackedBytes', settings.maxUnpackedBytes ?? DEFAULT_MAX_UNPACKED_BYTES),
     fetchMinBytes: positive('fetchMinBytes', settings.fetchMinBytes ?? 1),
     fetchMaxWaitMs: positive('fetchMaxWaitMs', settings.fetchMaxWaitMs ?? 250),
     metadataMaxAgeMs: positive('metadataMaxAgeMs', settings.metadataMaxAgeMs ?? 30_000),

@@ -19,6 +19,7 @@ export const kafkaRules: OptionRules = {
   rebalanceTimeoutMs: { type: 'number', min: 1 },
   fetchMaxBytes: { type: 'number', min: 1 },
   fetchMaxBytesPerPartition: { type: 'number', min: 1 },
+  maxUnpackedBytes: { type: 'number', min: 1 },
   fetchMinBytes: { type: 'number', min: 1 },
   fetchMaxWaitMs: { type: 'number', min: 1 },
   metadataMaxAgeMs: { type: 'number', min: 1 },

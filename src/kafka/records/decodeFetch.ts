@@ -23,7 +23,7 @@ export interface DecodeOptions {
   readonly maxUnpackedBytes?: number
 }
 
-const DEFAULT_MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+export const DEFAULT_MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 
 /**
  * Decodes a fetch into chunks, most often one. Each begins where the last one ended; together they cover every whole

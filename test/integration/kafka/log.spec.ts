@@ -188,6 +188,13 @@ describe('the log', { timeout: 60_000 }, () => {
     expect(values(await readToEnd(partition)).map((value) => value?.length)).toEqual([5, 300_000, 300_000, 4])
   })
 
+  it('is refused where a batch unpacks to more than the setting allows', async () => {
+    const messages = [{ value: 'x'.repeat(20_000), partition: 0 }]
+    await harness.producer.send({ topic, compression: CompressionTypes.GZIP, messages })
+    const partition = await openPartition({ maxUnpackedBytes: 10_000 })
+    await expect(readToEnd(partition)).rejects.toMatchObject({ code: 'MR-KAFKA-BATCH-SIZE' })
+  })
+
   it('that was made anew is a gap with a name, and another record at the old position', async () => {
     await harness.append(topic, 0, [{ value: 'old 0' }, { value: 'old 1' }, { value: 'old 2' }])
     const partition = await openPartition()
