@@ -1,33 +1,10 @@
-import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { SettingsError } from '../core/errors.ts'
 import { type Logger, silentLogger } from '../core/logger.ts'
+import type { PostgresConnection } from './connection.ts'
 
-/** How to reach Postgres, and how long it may keep a batch waiting. */
-export interface PostgresSettings {
-  /** `postgres://user:password@host:port/database`; the parts below take its place. */
-  readonly url?: string | undefined
-  readonly host?: string | undefined
-  readonly port?: number | undefined
-  readonly user?: string | undefined
-  readonly password?: string | undefined
-  readonly database?: string | undefined
-  readonly ssl?: boolean | ConnectionOptions | undefined
-  /** Connections at most; tasks take turns on them. Default 4. */
-  readonly poolSize?: number | undefined
-  /** Default 10,000. */
-  readonly connectTimeoutMs?: number | undefined
-  /** How long one statement may wait for a lock. Default 20,000. */
-  readonly lockTimeoutMs?: number | undefined
-  /** How long one statement may take. Default 30,000. */
-  readonly statementTimeoutMs?: number | undefined
-  /**
-   * How long a transaction may stand idle. Default 10,000.
-   *
-   * A process that is stopped while it holds its progress row keeps the next owner waiting for at most
-   * statementTimeoutMs + idleInTransactionTimeoutMs.
-   */
-  readonly idleInTransactionTimeoutMs?: number | undefined
+/** How to reach Postgres, and who is told what happens there. */
+export interface PostgresSettings extends PostgresConnection {
   readonly logger?: Logger | undefined
 }
 

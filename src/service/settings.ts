@@ -1,10 +1,10 @@
 /** Settings of a service: their shape and their defaults. */
-import type { ConnectionOptions } from 'node:tls'
 import { SettingsError } from '../core/errors.ts'
 import { type Logger, silentLogger } from '../core/logger.ts'
 import { type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
 import type { SourceClient } from '../core/source.ts'
 import type { KafkaSettings } from '../kafka/settings.ts'
+import type { PostgresConnection } from '../postgres/connection.ts'
 import type { StartFrom } from '../runtime/runner.ts'
 import type { CommitLimits } from '../runtime/task.ts'
 import {
@@ -19,30 +19,6 @@ import {
 
 /** How to reach Kafka and how to read from it; the group is a setting of the service. */
 export type KafkaConnection = Omit<KafkaSettings, 'groupId'>
-
-/** How to reach Postgres, and how long it may keep a batch waiting. Its types name no package, since users need not have pg's. */
-export interface PostgresConnection {
-  /** `postgres://user:password@host:port/database`. Parts that are given beside it take the place of what it says. */
-  readonly url?: string | undefined
-  /** A host, or the folder of a socket. */
-  readonly host?: string | undefined
-  readonly port?: number | undefined
-  readonly user?: string | undefined
-  readonly password?: string | undefined
-  readonly database?: string | undefined
-  /** `true` trusts what Node.js trusts. Default: what the URL says. */
-  readonly ssl?: boolean | ConnectionOptions | undefined
-  /** Connections at most; tasks take turns on them. Default 4. */
-  readonly poolSize?: number | undefined
-  /** Default 10,000. */
-  readonly connectTimeoutMs?: number | undefined
-  /** How long one statement may wait for a lock. Default 20,000. */
-  readonly lockTimeoutMs?: number | undefined
-  /** How long one statement may take. Default 30,000. */
-  readonly statementTimeoutMs?: number | undefined
-  /** How long a transaction may stand idle. Default 10,000. */
-  readonly idleInTransactionTimeoutMs?: number | undefined
-}
 
 /** What all tasks together may hold in memory that was fetched and is not committed. */
 export interface BufferLimits {

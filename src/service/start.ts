@@ -5,9 +5,10 @@ import type { App } from './app.ts'
 import { Service } from './service.ts'
 import { type ResolvedSettings, resolveSettings, type StartSettings } from './settings.ts'
 
+export type { PostgresConnection } from '../postgres/connection.ts'
 export type { App, AppStats, PartitionStats } from './app.ts'
 export { BrokenOffError, StalledError, StoppedError } from './serviceErrors.ts'
-export type { KafkaConnection, PostgresConnection, StartSettings } from './settings.ts'
+export type { KafkaConnection, StartSettings } from './settings.ts'
 
 /**
  * Runs a plan as one member of its consumer group, until it is stopped or fails.
