@@ -34,7 +34,7 @@ export class CallMemory {
     this.#answers.set(key, answer)
   }
 
-  /** After a commit no call of before is asked for again, but for items that were left for the next batch: those are made again. */
+  /** To be called when no item that has been called for is left to a later batch: then no call of before is asked for again. */
   clear(): void {
     this.#answers.clear()
   }

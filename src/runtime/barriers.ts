@@ -195,7 +195,7 @@ export class RxBarrier extends CollectingBarrier {
   override committed(): void {
     // Not all of it: RxJS may have given more while the commit was under way.
     this.#given.splice(0, this.#handedOn)
-    if (this.batch.limit === Number.POSITIVE_INFINITY) this.#sent.clear()
+    if (this.batch.left === 0) this.#sent.clear()
   }
 
   override close(): void {

@@ -74,6 +74,8 @@ export class Batch {
   interrupt: Interrupt | undefined
   /** Whether a group or another item may show traces of an item that fell. */
   stale = false
+  /** Items that this batch, or a cut one before it, has run and left to the next ones. */
+  left = 0
   /** Items that fell, by their number. */
   readonly falls = new Map<number, Fall>()
   /** Values that fell and belong to no item, by their group's number: RxJS gave them back. */
@@ -282,6 +284,11 @@ export class Batch {
   /** Items that commit: those before the limit. */
   get taken(): number {
     return Math.min(this.size, this.limit)
+  }
+
+  /** After the commit. A batch that was cut may be followed by smaller ones, so what it left outlasts the next of them. */
+  committed(): void {
+    this.left = Math.max(this.left, this.size) - this.taken
   }
 
   /** What became of the items that commit. They add up to `taken`. */

@@ -247,7 +247,8 @@ export class Task {
     this.#settings.onBatch?.(batch, end)
     this.#report(end, reason)
     inbox.consume(batch)
-    if (batch.limit === Number.POSITIVE_INFINITY) this.#memory.clear()
+    batch.committed()
+    if (batch.left === 0) this.#memory.clear()
     this.#graph.committed()
     const { maxItems } = this.#settings.limits
     this.#cap = end.refusals > 2 ? Math.max(16, end.items >> 2) : Math.min(maxItems, this.#cap * 4)
