@@ -188,6 +188,15 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
       cause: refusal,
     })
   }
+  if (batch.isUndone(refusal.owner)) {
+    // Else the same rows would be refused for ever.
+    throw new InternalError('MR-INTERNAL-REFUSED', {
+      what: `table "${refusal.table}" refused rows of an item that was undone before`,
+      fix: 'Nothing was committed. This is a defect in millrace: please report it.',
+      place: placeOf(info, batch, first, `to:${refusal.table}`),
+      cause: refusal,
+    })
+  }
   if (members.length > 1) {
     // Which member is to blame is found by committing the batch up to the middle of the group: halves until one is left.
     await cutAt(closing, members[members.length >> 1] as number)

@@ -1,8 +1,9 @@
 /** Connections that are lost: at COMMIT, before it, and while nobody looks. */
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { table } from '../../../sinks/table.ts'
 import { FenceLostError, UnavailableError } from '../../../src/core/errors.ts'
 import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
+import type { TableBuffer } from '../../../src/postgres/tableBuffer.ts'
 import { freshDatabase } from '../../support/services.ts'
 import { Member } from './member.ts'
 import { openProxy } from './proxy.ts'
@@ -38,6 +39,21 @@ beforeEach(async () => {
 afterEach(() => proxy.setDown(false))
 
 const count = async () => (await database.query<{ n: number }>('select count(*)::int as n from flights'))[0]?.n
+
+describe('a COMMIT that is answered with ROLLBACK', () => {
+  it('has not committed: an error inside the transaction was overlooked', async () => {
+    const { version } = member.claim
+    const [buffer] = member.buffers as readonly TableBuffer[]
+    if (buffer === undefined) throw new Error('no buffer')
+    vi.spyOn(buffer, 'inTransactionFlush').mockImplementationOnce(async (link) => {
+      await link.query('select 1 / 0').catch(() => undefined)
+    })
+    await expect(member.commit(5)).rejects.toMatchObject({ code: 'MR-INTERNAL-COMMIT' })
+    expect(member.claim.version).toBe(version)
+    await member.commit(5)
+    expect(await count()).toBe(1)
+  })
+})
 
 describe('a COMMIT that was not answered', () => {
   it('has committed when the server carried it out: nothing is done again', async () => {

@@ -1,0 +1,188 @@
+/**
+ * Breaks of the guarantees, one at a time. Each is a change that a tired person could make, and each has to turn a test red.
+ *
+ * `find` stands exactly once in its file: a mutant that does not apply any more is an error, not a pass.
+ */
+
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  /** Where the tests stand that should see it. */
+  readonly tests: readonly string[]
+}
+
+const commit = 'src/postgres/commit.ts'
+const batch = 'src/runtime/batch.ts'
+const calls = 'src/runtime/asyncCalls.ts'
+const position = 'src/runtime/checkPosition.ts'
+const closing = 'src/runtime/closeBatch.ts'
+const store = ['test/integration/postgres/store.spec.ts']
+const lost = ['test/integration/postgres/lost.spec.ts']
+const laws = ['test/runtime']
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'the fence does not compare',
+    file: 'src/postgres/migrations.ts',
+    find: 'if present is null or strangers > 0 or not sources <@ present then',
+    replace: 'if false then',
+    tests: ['test/integration/postgres/fence.spec.ts', ...store],
+  },
+  {
+    name: 'a lost fence is not raised',
+    file: commit,
+    find: 'throw sqlstateOf(error) === fenceLostState ? fenceLost(claim, error) : error',
+    replace: "if (sqlstateOf(error) !== fenceLostState) throw error\n    await link.begin('begin')",
+    tests: store,
+  },
+  {
+    name: 'progress is committed before the rows',
+    file: commit,
+    find: '    await begin(link, request)\n    try {\n      await inTransactionWrite',
+    replace:
+      "    await begin(link, request)\n    await link.commit()\n    await link.begin('begin')\n    try {\n      await inTransactionWrite",
+    tests: [...store, ...lost],
+  },
+  {
+    name: 'ROLLBACK is taken for COMMIT',
+    file: commit,
+    find: "if (command === 'COMMIT') return",
+    replace: "if (command !== '') return",
+    tests: lost,
+  },
+  {
+    name: 'a COMMIT without an answer is taken for done',
+    file: commit,
+    find: "return { kind: 'in doubt' }",
+    replace: "return { kind: 'committed' }",
+    tests: lost,
+  },
+  {
+    name: 'a COMMIT without an answer is taken for undone',
+    file: commit,
+    find: "if (found === 'rolled back') {",
+    replace: 'if (found) {',
+    tests: lost,
+  },
+  {
+    name: 'collected items are not written',
+    file: commit,
+    find: 'await inTransactionCollect(link, request.claim.task.app, request.collected)',
+    replace: '',
+    tests: store,
+  },
+  {
+    name: 'refused rows are blamed on the last item',
+    file: 'src/postgres/guilt.ts',
+    find: '  let accepted = 0\n',
+    replace: '  if (stops.length > 0) return blame(stops, stops.length - 1, refusal)\n  let accepted = 0\n',
+    tests: ['test/integration/postgres/guilt.spec.ts', 'test/integration/postgres/law.spec.ts'],
+  },
+  {
+    name: 'upserts are not sorted by key',
+    file: 'src/postgres/upsertRows.ts',
+    find: '.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))',
+    replace: '',
+    tests: ['test/postgres', 'test/integration/postgres/upserts.spec.ts'],
+  },
+  {
+    name: 'rows of undone items are written',
+    file: batch,
+    find: 'return owner >= this.limit || this.isUndone(owner) ? undefined : owner',
+    replace: 'return owner >= this.limit ? undefined : owner',
+    tests: laws,
+  },
+  {
+    name: 'what an undone item left in others stays',
+    file: batch,
+    find: "    this.#ranks[item] = fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected\n    if (this.#joined[item] === 1) this.stale = true",
+    replace: "    this.#ranks[item] = fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected",
+    tests: laws,
+  },
+  {
+    name: 'of two breaks the later one counts',
+    file: batch,
+    find: 'interrupt.item < known.item',
+    replace: 'interrupt.item > known.item',
+    tests: laws,
+  },
+  {
+    name: 'progress moves past the broken item',
+    file: 'src/runtime/position.ts',
+    find: 'nextOffset = records.offset(end)',
+    replace: 'nextOffset = records.offset(end) + 1',
+    tests: laws,
+  },
+  {
+    name: 'an item that clashed with an undone one stays undone',
+    file: closing,
+    find: 'batch.reviveClashesAfter(first) || batch.stale',
+    replace: 'batch.stale',
+    tests: laws,
+  },
+  {
+    name: 'outcomes are not added up',
+    file: closing,
+    find: 'if (sum !== items) {',
+    replace: 'if (sum < 0) {',
+    tests: laws,
+  },
+  {
+    name: 'a replay makes its calls again',
+    file: calls,
+    find: 'if (!asksForAnotherTry(known.answer)) this.#memory.remember(key, known)',
+    replace: '',
+    tests: laws,
+  },
+  {
+    name: 'an answer is used for another input',
+    file: calls,
+    find: 'known !== undefined && isDeepStrictEqual(known.input, input) ? known : undefined',
+    replace: 'input === known ? undefined : known',
+    tests: laws,
+  },
+  {
+    name: 'what calls did takes effect in the order in which they ended',
+    file: calls,
+    find: '.sort((a, b) => turnOf(a.owner) - turnOf(b.owner) || a.ordinal - b.ordinal)',
+    replace: '.sort(() => turnOf(0) * 0)',
+    tests: laws,
+  },
+  {
+    name: 'a signal that was swallowed goes unnoticed',
+    file: 'src/runtime/drive.ts',
+    find: '      if (syncWatch.raised !== undefined) throw swallowedSignal(batch, owner, info, syncWatch)\n    } catch (thrown) {\n      syncWatch',
+    replace: '    } catch (thrown) {\n      syncWatch',
+    tests: laws,
+  },
+  {
+    name: 'a topic that was made anew goes unnoticed',
+    file: position,
+    find: '  if (fingerprint === null) return',
+    replace: '  if (fingerprint !== "") return',
+    tests: laws,
+  },
+  {
+    name: 'a gap in the log goes unnoticed',
+    file: position,
+    find: 'if (nextOffset < start) {',
+    replace: 'if (nextOffset < 0) {',
+    tests: laws,
+  },
+  {
+    name: 'aborted transactions are read',
+    file: 'src/kafka/records/abortedTransactions.ts',
+    find: 'return batch.transactional && this.#open.has(batch.producerId)',
+    replace: 'return batch.transactional && this.#open.has(-7n)',
+    tests: ['test/kafka/records'],
+  },
+  {
+    name: 'what was committed keeps its share of the buffer',
+    file: 'src/runtime/inbox.ts',
+    find: '      this.#budget.give(chunk.input.records.byteSize, chunk.input.records.size)\n',
+    replace: '',
+    tests: laws,
+  },
+]
