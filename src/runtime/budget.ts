@@ -31,6 +31,8 @@ export class Budget {
       await new Promise<void>((resolve) => {
         const done = () => {
           signal.removeEventListener('abort', done)
+          // A wait that was aborted while there is no room is still in the list.
+          if (signal.aborted) this.#waiting = this.#waiting.filter((one) => one !== done)
           resolve()
         }
         this.#waiting.push(done)

@@ -33,12 +33,12 @@ export class Inbox {
         this.#push(records)
         // A task that holds nothing may always fetch: otherwise one with an empty inbox could wait for ever on others.
         while (this.chunks.length > 0 && !signal.aborted) {
-          const emptied = new Promise<void>((resolve) => {
-            this.#freed = resolve
-          })
-          const room = this.#budget.room(signal).then(() => 'room' as const)
+          // Ended when the inbox is emptied: a wait that goes on in the budget would be one more for each chunk.
+          const wait = new AbortController()
+          this.#freed = () => wait.abort()
           this.full = this.#budget.full
-          if ((await Promise.race([room, emptied])) === 'room') break
+          await this.#budget.room(wait.signal)
+          if (!wait.signal.aborted) break
         }
         this.full = false
         if (signal.aborted) return

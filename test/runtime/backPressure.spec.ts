@@ -2,8 +2,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { AssignedPartition } from '../../src/core/source.ts'
 import { recordListChunk } from '../../src/kafka/recordListChunk.ts'
+import { Batch } from '../../src/runtime/batch.ts'
 import { Budget } from '../../src/runtime/budget.ts'
 import { Inbox } from '../../src/runtime/inbox.ts'
+import type { InputChunk } from '../../src/runtime/inputChunk.ts'
+import { WriteSet } from '../../src/runtime/writeSet.ts'
 import { base, Service, toOut, upTo } from './_service.ts'
 
 const never = new AbortController().signal
@@ -92,6 +95,44 @@ describe('the inbox', () => {
     expect([second.fetched.count, inbox.chunks.length]).toEqual([5, 0])
     other.close()
     expect(await settled(budget.room(never))).toBe(true)
+  })
+})
+
+describe('the inbox of a task that others leave no room', () => {
+  it('waits for room once, however many chunks it has taken meanwhile', async () => {
+    const budget = new Budget(1_000_000, 5)
+    budget.take(0, 5)
+    let waiting = 0
+    const room = budget.room.bind(budget)
+    budget.room = async (signal) => {
+      waiting++
+      await room(signal)
+      waiting--
+    }
+    let offset = 0
+    const partition = {
+      async *read() {
+        for (; offset < 20; offset++) {
+          const record = { offset, key: null, value: Buffer.from('x'), headers: [], timestamp: 0 }
+          const position = { nextOffset: offset + 1, endOffset: 20 }
+          yield recordListChunk({ topic: 't', partition: 0, records: [record], ...position })
+        }
+      },
+    } as unknown as AssignedPartition
+    const inbox = new Inbox(budget, 0, () => {})
+    void inbox.readFrom(partition)
+    const batch = new Batch(new WriteSet([]))
+    for (let chunk = 0; chunk < 10; chunk++) {
+      for (let turn = 0; turn < 5; turn++) await nextTurn()
+      batch.open(0)
+      batch.add(inbox.chunks[0] as InputChunk, 1)
+      inbox.consume(batch)
+    }
+    for (let turn = 0; turn < 5; turn++) await nextTurn()
+    expect([offset, waiting]).toEqual([10, 1])
+    inbox.close()
+    for (let turn = 0; turn < 5; turn++) await nextTurn()
+    expect(waiting).toBe(0)
   })
 })
 
