@@ -211,10 +211,11 @@ export class Runner {
         throw unclearStart(app, `the group has an offset committed for ${partition.topic}[${partition.partition}]`)
       }
     }
+    // A time says the same at every start: also where another member, or a run before, has claimed other partitions.
+    if (from instanceof Date) return partition.offsetAt(from.getTime())
     const { start, end } = await partition.bounds()
-    // A partition that was added to a topic that is being read: its first records are new, whatever `from` says.
-    if (!first || from === undefined || from === 'earliest') return start
-    return from === 'latest' ? end : partition.offsetAt(from.getTime())
+    // A partition that was added to a topic that is being read: its first records are new, and not to be left out.
+    return first && from === 'latest' ? end : start
   }
 }
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import type { Store } from '../../src/core/store.ts'
 import { stream } from '../../src/stream.ts'
 import { testDriver } from '../../src/testing/testDriver.ts'
 import { topic } from '../../src/topic.ts'
-import { base, numbers, out, Service, toOut, upTo } from './_service.ts'
+import { base, numbers, out, Service, storeWith, toOut, upTo } from './_service.ts'
 
 const plan = toOut(base)
 
@@ -41,6 +42,26 @@ describe('a first start', () => {
     await service.settle()
     expect(service.rows).toEqual([3, 4])
     await service.stop()
+  })
+
+  it('from a time begins there also in a partition that was not claimed when another was', async () => {
+    const service = new Service({ partitions: 2 })
+    for (const n of upTo(5)) {
+      service.append([n], 1)
+      await service.advance(1_000)
+    }
+    const from = new Date(2_500)
+    // A member that is killed between its claims; two members that start at once see the same.
+    const claim: Store['claim'] = (task, starts) =>
+      task.partition === 1 ? new Promise(() => {}) : service.store.claim(task, starts)
+    const killed = await service.start(plan, { from, store: storeWith(service.store, { claim }) })
+    await service.settle()
+    expect(await service.progress()).toEqual({ 0: 0 })
+    service.broker.expel(killed.client)
+    const { runner } = await service.start(plan, { from })
+    await service.settle()
+    expect(service.rows).toEqual([3, 4])
+    await runner.stop(1_000)
   })
 
   it('is refused where a table holds rows already, and nothing was said', async () => {
