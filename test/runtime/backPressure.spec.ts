@@ -96,6 +96,21 @@ describe('the inbox', () => {
     other.close()
     expect(await settled(budget.room(never))).toBe(true)
   })
+
+  it('gives its share back with what was committed', async () => {
+    const budget = new Budget(1_000_000, 5)
+    const { fetched, partition } = partitionOf(20)
+    const inbox = new Inbox(budget, 0, () => {})
+    void inbox.readFrom(partition)
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
+    const batch = new Batch(new WriteSet([]))
+    batch.open(0)
+    for (const chunk of inbox.chunks.slice(0, 3)) batch.add(chunk, 1)
+    inbox.consume(batch)
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
+    expect([fetched.count, inbox.chunks.length]).toEqual([8, 5])
+    inbox.close()
+  })
 })
 
 describe('the inbox of a task that others leave no room', () => {
