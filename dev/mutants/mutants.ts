@@ -113,7 +113,7 @@ export const mutants: readonly Mutant[] = [
     file: closing,
     find: 'batch.reviveClashesAfter(first) || batch.stale',
     replace: 'batch.stale',
-    tests: ['test/integration/postgres/law.spec.ts'],
+    tests: laws,
   },
   {
     name: 'a replay makes its calls again',
