@@ -5,7 +5,7 @@
  * A partition's next task begins after its last one in this process has ended; that another process may still
  * be at work on it is what the fence in the store is for.
  */
-import type { Clock } from '../core/clock.ts'
+import { type Clock, sleep } from '../core/clock.ts'
 import { byStream } from '../core/describe.ts'
 import { FenceLostError, PlanError, SettingsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
@@ -17,6 +17,9 @@ import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
 import type { BatchEnd } from './closeBatch.ts'
 import { type CommitLimits, type CommitReport, Task } from './task.ts'
+
+/** As long as a session by default: a process that has a partition from an older assignment knows by then that it was taken away. */
+const claimAgainMs = 30_000
 
 /** Where a stream begins that has no progress. */
 export type StartFrom = 'earliest' | 'latest' | Date
@@ -185,11 +188,11 @@ export class Runner {
       () => undefined,
       (error: unknown) => {
         if (error instanceof FenceLostError) {
-          // Not claimed again by itself: the next group join says whose the partition is.
           log.warn(
             { stream: stream.name, partition: partition.partition, error: error.message },
             'another owner has the partition',
           )
+          void this.#claimAgain(stream, partition)
         } else if (!partition.revoked.aborted) this.#fail(error)
       },
     )
@@ -199,6 +202,16 @@ export class Runner {
       this.#changed()
     })
     this.#changed()
+  }
+
+  /**
+   * The group says that the partition is ours. Whoever took it over had it from an older assignment and may be dead since, or set
+   * progress by hand: without another group join nobody would go on. To claim at once would be to fight with the other.
+   */
+  async #claimAgain(stream: StreamPlan, partition: AssignedPartition): Promise<void> {
+    await sleep(this.#settings.clock, claimAgainMs, partition.revoked)
+    if (partition.revoked.aborted || this.#stopping || this.#failure !== undefined) return
+    this.#run(stream, partition, { known: true, first: false })
   }
 
   /** Where a partition without progress begins. */

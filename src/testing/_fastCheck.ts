@@ -37,6 +37,7 @@ export function law<T>(name: string, check: () => T): T {
  * Checks laws on random inputs; when a failure is repeated, only those that it belongs to.
  *
  * @param group tells these laws from others that are checked in the same call
+ * @param tell shows an input to people
  * @throws Error with the law that broke, the shortest input that breaks it and what was seen
  */
 export async function checkLaws<Input>(
@@ -45,6 +46,7 @@ export async function checkLaws<Input>(
   inputs: import('fast-check').Arbitrary<Input>,
   { numRuns, seed, path }: LawRuns,
   check: (input: Input) => Promise<void>,
+  tell: (input: Input) => string = (input) => fc.stringify(input),
 ): Promise<void> {
   const [owner, ownPath] = path?.split('/') ?? []
   if (owner !== undefined && owner !== group) return
@@ -56,9 +58,10 @@ export async function checkLaws<Input>(
   if (!details.failed) return
   const again = { seed: details.seed, path: `${group}/${details.counterexamplePath}` }
   const [what, ...seen] = messageOf(details.errorInstance).split('\n')
+  const [counterexample] = details.counterexample as [Input]
   const lines = [
     what,
-    `with ${fc.stringify(details.counterexample?.[0])}`,
+    `with ${tell(counterexample)}`,
     ...seen,
     `found in run ${details.numRuns}, shrunk ${details.numShrinks} times; again with ${JSON.stringify(again)}`,
   ]

@@ -1,3 +1,5 @@
+import type { TopicSource } from '../core/source.ts'
+
 /**
  * Freezes a value and all that it holds: values are immutable by contract, and a callback that changes one shows at once.
  * What cannot be frozen (bytes) or does not change by assignment (dates, maps, sets) stays as it is.
@@ -7,4 +9,10 @@ export function deepFreeze<T>(value: T): T {
   Object.freeze(value)
   for (const inner of Object.values(value)) deepFreeze(inner)
   return value
+}
+
+/** A source whose values are frozen when they are decoded. */
+export function frozen(source: TopicSource<unknown>): TopicSource<unknown> {
+  const { codec } = source
+  return { ...source, codec: { ...codec, decode: (...range) => deepFreeze(codec.decode(...range)) } }
 }

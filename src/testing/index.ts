@@ -2,6 +2,14 @@
 export type { LawRuns } from './_fastCheck.ts'
 export type { Build } from './_lawRun.ts'
 export {
+  type CheckInput,
+  type CheckModel,
+  type CheckOptions,
+  type CheckRecord,
+  check,
+  records,
+} from './check.ts'
+export {
   createMemoryBroker,
   type MemoryBroker,
   type MemoryBrokerOptions,

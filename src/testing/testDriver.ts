@@ -14,7 +14,7 @@ import type { BatchEnd } from '../runtime/closeBatch.ts'
 import { Runner } from '../runtime/runner.ts'
 import type { CommitReport } from '../runtime/task.ts'
 import { leavesOf, type Plan } from '../stream.ts'
-import { deepFreeze } from './deepFreeze.ts'
+import { frozen } from './deepFreeze.ts'
 import { createMemoryBroker } from './memoryBroker.ts'
 import { MemoryStore, type MemoryStoreOptions } from './memoryStore.ts'
 import { VirtualClock } from './virtualClock.ts'
@@ -243,11 +243,6 @@ class Driver implements TestDriver {
       })
     }
   }
-}
-
-function frozen(source: TopicSource<unknown>): TopicSource<unknown> {
-  const { codec } = source
-  return { ...source, codec: { ...codec, decode: (...range) => deepFreeze(codec.decode(...range)) } }
 }
 
 async function turns(count: number): Promise<void> {

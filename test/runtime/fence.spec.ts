@@ -6,28 +6,48 @@ import { base, numbers, Service, storeWith, toOut, upTo } from './_service.ts'
 const sorted = (values: readonly number[]) => values.toSorted((a, b) => a - b)
 
 describe('a task that lost its fence', () => {
-  it('ends, commits nothing, and does not claim again by itself', async () => {
+  const losing = async () => {
     const service = new Service()
-    let claims = 0
+    const claims = { count: 0 }
     const store = storeWith(service.store, {
       claim(task, starts) {
-        claims++
+        claims.count++
         return service.store.claim(task, starts)
       },
     })
     const { runner } = await service.start(toOut(base), { store })
     service.append(upTo(3))
     await service.settle()
-    expect([service.rows, claims]).toEqual([upTo(3), 1])
+    expect([service.rows, claims.count]).toEqual([upTo(3), 1])
     // Somebody else takes the task over behind the group's back.
     await service.store.claim({ app: 'app', stream: 's', partition: 0 }, [])
     service.append(upTo(3, 3))
-    await service.advance(60_000)
-    expect([service.rows, claims, runner.tasks]).toEqual([upTo(3), 1, []])
+    await service.advance(29_000)
+    expect([service.rows, claims.count, runner.tasks]).toEqual([upTo(3), 1, []])
+    return { service, claims }
+  }
+
+  it('ends, and commits nothing before the next group join', async () => {
+    const { service, claims } = await losing()
     service.broker.rebalance('app')
     await service.until('the next join gave the partition back', () => service.rows.length === 6)
-    expect([service.rows, claims]).toEqual([upTo(6), 2])
+    await service.advance(60_000)
+    expect([service.rows, claims.count]).toEqual([upTo(6), 2])
     await service.stop()
+  })
+
+  it('claims again when there is no group join and the other must have learnt that it has lost the partition', async () => {
+    const { service, claims } = await losing()
+    await service.advance(1_000)
+    expect([service.rows, claims.count]).toEqual([upTo(6), 2])
+    await service.stop()
+  })
+
+  it('claims nothing any more when the service stops', async () => {
+    const { service, claims } = await losing()
+    await service.stop()
+    await service.advance(60_000)
+    expect([service.rows, claims.count]).toEqual([upTo(3), 1])
   })
 
   it('holds up no other partition', async () => {

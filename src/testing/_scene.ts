@@ -1,0 +1,248 @@
+/**
+ * A plan as a group of processes over a broker and a store in memory, in which processes are killed, frozen and joined, and
+ * commits fail. The runtime is the real one; what it stands on is a model.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { UnavailableError } from '../core/errors.ts'
+import { silentLogger } from '../core/logger.ts'
+import { stepsOf } from '../core/plan.ts'
+import type { SourceClient } from '../core/source.ts'
+import type { CommitRequest, Store } from '../core/store.ts'
+import { Runner } from '../runtime/runner.ts'
+import { leavesOf, type Plan } from '../stream.ts'
+import { frozen } from './deepFreeze.ts'
+import { createMemoryBroker, type MemoryBroker, type MemoryRecord } from './memoryBroker.ts'
+import { MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
+import { VirtualClock } from './virtualClock.ts'
+
+/** How records arrive, and how large batches become. */
+export interface Cut {
+  readonly partitions: number
+  /** Records that the source hands over at once at most. */
+  readonly chunk: number
+  /** Items of a batch at most. */
+  readonly maxItems: number
+}
+
+export interface PlacedRecord extends MemoryRecord {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** Something that happens while the plan runs. */
+export type Happening =
+  | { readonly kind: 'arrive'; readonly count: number }
+  /** A process is killed where it stands. */
+  | { readonly kind: 'kill' }
+  /** A process is killed when it commits next. */
+  | { readonly kind: 'kill at commit'; readonly after: boolean }
+  /** The group takes a process for dead, and it is not: it goes on, and tries to commit. */
+  | { readonly kind: 'freeze' }
+  | { readonly kind: 'join' }
+  | { readonly kind: 'lose database' }
+  | { readonly kind: 'pass'; readonly ms: number }
+
+/** What a run leaves behind. */
+export interface Remains {
+  readonly rows: Readonly<Record<string, readonly Row[]>>
+  readonly errors: readonly { readonly item: string; readonly step: string; readonly message: string }[]
+}
+
+interface Process {
+  readonly client: SourceClient
+  readonly runner: Runner
+  state: 'alive' | 'frozen' | 'dead'
+  /** What its next commit meets. */
+  fate: 'lost' | 'killed before' | 'killed after' | undefined
+}
+
+const app = 'check'
+/** Turns of the event loop after a happening: enough to begin, and not to end, what it sets off. */
+const turnsBetween = 5
+/** Turns after which nothing moves any more unless time does. */
+const turnsToCalm = 20
+/** Virtual time in which a plan has to come to its end. */
+const patienceMs = 3_600_000
+
+export class Scene {
+  readonly #plan: Plan
+  readonly #cut: Cut
+  readonly #clock = new VirtualClock()
+  readonly #broker: MemoryBroker
+  readonly #store: MemoryStore
+  /** Names of the steps that read, by topic. */
+  readonly #sources: ReadonlyMap<string, string>
+  readonly #tables: readonly string[]
+  /** Ends of the partitions that hold records, by step and partition. */
+  readonly #ends = new Map<string, number>()
+  readonly #processes: Process[] = []
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(plan: Plan, cut: Cut, options: MemoryStoreOptions) {
+    this.#plan = plan
+    this.#cut = cut
+    this.#broker = createMemoryBroker({ chunkRecords: cut.chunk })
+    this.#store = new MemoryStore(options)
+    const steps = stepsOf(leavesOf(plan))
+    this.#sources = new Map(steps.flatMap((step) => (step.kind === 'source' ? [[step.source.name, step.name]] : [])))
+    this.#tables = [...new Set(steps.flatMap((step) => (step.kind === 'sink' ? [step.sink.name] : [])))]
+    for (const topic of this.#sources.keys()) this.#broker.createTopic(topic, cut.partitions)
+  }
+
+  /**
+   * Lets everything happen, and then the plan come to its end.
+   *
+   * @throws Error when it does not, and what the plan stops with
+   */
+  async play(records: readonly PlacedRecord[], happenings: readonly Happening[]): Promise<Remains> {
+    let sent = 0
+    const arrive = (count: number) => {
+      for (const record of records.slice(sent, sent + count)) this.#append(record)
+      sent = Math.min(sent + count, records.length)
+    }
+    await this.#join()
+    for (const happening of happenings) {
+      if (happening.kind === 'arrive') arrive(happening.count)
+      else await this.#happen(happening)
+      for (let turn = 0; turn < turnsBetween; turn++) await nextTurn()
+    }
+    arrive(records.length)
+    for (const process of this.#processes) process.fate = undefined
+    await this.#finish()
+    return {
+      rows: Object.fromEntries(this.#tables.map((table) => [table, this.#store.rows(table)])),
+      errors: this.#store.collected.map(({ topic, partition, offset, step, error }) => ({
+        item: `${topic}[${partition}]@${offset}`,
+        step,
+        message: error.message,
+      })),
+    }
+  }
+
+  #append({ topic, partition, ...record }: PlacedRecord): void {
+    const offset = this.#broker.append(topic, partition, { timestamp: this.#clock.now(), ...record })
+    this.#ends.set(`${this.#sources.get(topic)}/${partition}`, offset + 1)
+  }
+
+  async #happen(happening: Exclude<Happening, { kind: 'arrive' }>): Promise<void> {
+    const [oldest] = this.#processes.filter(({ state }) => state === 'alive')
+    switch (happening.kind) {
+      case 'kill':
+        if (oldest !== undefined) await this.#kill(oldest)
+        return
+      case 'kill at commit':
+        if (oldest !== undefined) oldest.fate = happening.after ? 'killed after' : 'killed before'
+        return
+      case 'lose database':
+        if (oldest !== undefined) oldest.fate = 'lost'
+        return
+      case 'freeze':
+        if (oldest !== undefined) oldest.state = 'frozen'
+        await this.#join()
+        if (oldest !== undefined) this.#broker.expel(oldest.client)
+        return
+      case 'join':
+        return this.#join()
+      case 'pass':
+        return this.#pass(happening.ms)
+      default:
+        happening satisfies never
+    }
+  }
+
+  async #join(): Promise<void> {
+    const client = this.#broker.client(app)
+    const process: Process = {
+      client,
+      runner: new Runner({
+        app,
+        leaves: leavesOf(this.#plan),
+        client,
+        store: this.#storeOf(() => process),
+        limits: { everyMs: 1_000, maxItems: this.#cut.maxItems, maxBytes: 2 ** 26 },
+        buffer: { maxBytes: 2 ** 28, maxItems: 1_000_000 },
+        from: 'earliest',
+        clock: this.#clock,
+        log: silentLogger,
+        readAs: frozen,
+      }),
+      state: 'alive',
+      fate: undefined,
+    }
+    this.#processes.push(process)
+    await process.runner.start()
+    process.runner.failed().catch((error: unknown) => {
+      if (process.state !== 'dead') this.#failure ??= { error }
+    })
+  }
+
+  /** What was asked of the store before is not answered any more. Another process takes over when it was the last. */
+  async #kill(process: Process): Promise<void> {
+    process.state = 'dead'
+    this.#broker.expel(process.client)
+    if (!this.#processes.some(({ state }) => state === 'alive')) await this.#join()
+  }
+
+  /** The store as a process sees it: a dead one waits for its answers for ever. */
+  #storeOf(process: () => Process): Store {
+    const store = this.#store
+    const answer = async <T>(ask: () => Promise<T>): Promise<T> => {
+      if (process().state === 'dead') return new Promise<T>(() => {})
+      const given = await ask()
+      return process().state === 'dead' ? new Promise<T>(() => {}) : given
+    }
+    return {
+      open: () => store.open(),
+      close: () => store.close(),
+      createBuffers: (sinks) => store.createBuffers(sinks),
+      readProgress: (of) => answer(() => store.readProgress(of)),
+      holdRows: (sinks) => answer(() => store.holdRows(sinks)),
+      claim: (task, starts) => answer(() => store.claim(task, starts)),
+      commit: (request) => answer(() => this.#commit(process(), request)),
+    }
+  }
+
+  async #commit(process: Process, request: CommitRequest): Promise<void> {
+    const { fate } = process
+    process.fate = undefined
+    switch (fate) {
+      case 'lost':
+        throw new UnavailableError('MR-TEST-LOST', { what: 'the database is away' })
+      case 'killed before':
+        return this.#kill(process)
+      case 'killed after':
+        await this.#store.commit(request)
+        return this.#kill(process)
+      case undefined:
+        return this.#store.commit(request)
+      default:
+        fate satisfies never
+    }
+  }
+
+  async #pass(ms: number): Promise<void> {
+    const end = this.#clock.now() + ms
+    while (this.#clock.step(end)) await nextTurn()
+  }
+
+  async #finish(): Promise<void> {
+    const end = this.#clock.now() + patienceMs
+    for (;;) {
+      for (let turn = 0; turn < turnsToCalm; turn++) {
+        if (this.#failure !== undefined) throw this.#failure.error
+        if ((await this.#missing()).length === 0) return
+        await nextTurn()
+      }
+      if (!this.#clock.step(end)) throw new Error(`the plan does not come to its end: ${await this.#missing()}`)
+    }
+  }
+
+  /** Partitions that are not committed to their ends. */
+  async #missing(): Promise<readonly string[]> {
+    const progress = await this.#store.readProgress(app)
+    const positions = new Map(progress.map((row) => [`${row.source}/${row.partition}`, row.nextOffset]))
+    return [...this.#ends]
+      .filter(([input, end]) => (positions.get(input) ?? 0) < end)
+      .map(([input, end]) => `${input} is at ${positions.get(input) ?? 0} of ${end}`)
+  }
+}
