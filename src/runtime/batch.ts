@@ -151,9 +151,10 @@ export class Batch {
   }
 
   openGroup(owners: readonly number[], trigger: GroupTrigger | undefined): number {
-    const members = owners.some((owner) => owner < 0)
-      ? [...new Set(owners.flatMap((owner) => this.membersOf(owner)))].sort((a, b) => a - b)
-      : owners
+    // Of one item flatMap may have made several values: it is one member.
+    const members = owners.every((owner, index) => owner > (owners[index - 1] ?? -1))
+      ? owners
+      : [...new Set(owners.flatMap((owner) => this.membersOf(owner)))].sort((a, b) => a - b)
     this.#groups.push({ members, trigger })
     return -this.#groups.length
   }
