@@ -4,7 +4,7 @@ import type { TopicSource } from '../core/source.ts'
  * Freezes a value and all that it holds: values are immutable by contract, and a callback that changes one shows at once.
  * What cannot be frozen (bytes) or does not change by assignment (dates, maps, sets) stays as it is.
  */
-export function deepFreeze<T>(value: T): T {
+function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value
   Object.freeze(value)
   for (const inner of Object.values(value)) deepFreeze(inner)
