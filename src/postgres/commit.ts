@@ -5,7 +5,7 @@
  * - COMMIT counts as done when the server says COMMIT: after an error that went unnoticed it says ROLLBACK, without one.
  * - A COMMIT that was not answered is never sent again: another connection locks progress and compares.
  */
-import { sleep, systemClock } from '../core/clock.ts'
+import { sleep } from '../core/clock.ts'
 import { FenceLostError, InternalError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { Claim, CommitRequest, RowsRefused } from '../core/store.ts'
 import { inTransactionCollect } from './collector.ts'
@@ -142,7 +142,7 @@ async function askInDoubt(connections: Connections, claim: Claim, doing: string)
         `${doing}: COMMIT was not answered, and cannot be looked into yet`,
       )
     }
-    await sleep(systemClock, waitMs, connections.closing)
+    await sleep(connections.clock, waitMs, connections.closing)
   }
 }
 

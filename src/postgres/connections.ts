@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { type Clock, systemClock } from '../core/clock.ts'
 import { UnavailableError } from '../core/errors.ts'
 import { CopyIn } from './copyIn.ts'
 import type { PostgresTarget } from './settings.ts'
@@ -13,6 +14,7 @@ const graceMs = 5_000
 /** A connection in the hands of one piece of work. Every statement has a deadline, since one on a lost connection may never settle. */
 export class Link {
   readonly #client: pg.PoolClient
+  readonly #clock: Clock
   readonly #deadlineMs: number
   readonly #onError = (error: Error) => {
     this.#lost ??= error
@@ -21,8 +23,9 @@ export class Link {
   #transaction = false
   #giveUp: ((error: Error) => void) | undefined
 
-  constructor(client: pg.PoolClient, deadlineMs: number) {
+  constructor(client: pg.PoolClient, clock: Clock, deadlineMs: number) {
     this.#client = client
+    this.#clock = clock
     this.#deadlineMs = deadlineMs
     // Without a handler an error of a connection that is checked out ends the process.
     client.on('error', this.#onError)
@@ -88,41 +91,37 @@ export class Link {
   }
 
   async #inTime<T>(answer: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
     const deadline = new Promise<never>((_, reject) => {
       this.#giveUp = reject
-      timer = setTimeout(() => this.abandon(), this.#deadlineMs)
     })
+    const cancel = this.#clock.schedule(this.#deadlineMs, () => this.abandon())
     try {
       return await Promise.race([answer, deadline])
     } finally {
-      clearTimeout(timer)
+      cancel()
       this.#giveUp = undefined
     }
   }
 }
 
+/** What is asked of pg's pool. */
+export type Pool = Pick<pg.Pool, 'connect' | 'end'>
+
 /** The pool. Work takes turns on it in the order in which it asked. */
 export class Connections {
   readonly target: PostgresTarget
-  readonly #pool: pg.Pool
+  readonly clock: Clock
+  readonly #pool: Pool
   readonly #waiting: (() => void)[] = []
   readonly #closing = new AbortController()
   readonly #links = new Set<Link>()
   #free: number
 
-  constructor(target: PostgresTarget) {
+  constructor(target: PostgresTarget, pool: Pool = createPool(target), clock: Clock = systemClock) {
     this.target = target
+    this.clock = clock
     this.#free = target.poolSize
-    this.#pool = new pg.Pool({
-      ...target.config,
-      max: target.poolSize,
-      connectionTimeoutMillis: target.connectTimeoutMs,
-      onConnect: (client) => setUpSession(client, target),
-    })
-    this.#pool.on('error', (error) => {
-      target.logger.debug({ err: error }, 'an idle connection to Postgres was lost')
-    })
+    this.#pool = pool
   }
 
   /** Aborts when the connections are being closed. */
@@ -158,17 +157,17 @@ export class Connections {
     if (this.closing.aborted) return
     this.#closing.abort()
     for (const wake of this.#waiting.splice(0)) wake()
-    const timer = setTimeout(() => {
+    const cancel = this.clock.schedule(graceMs, () => {
       for (const link of this.#links) link.abandon()
-    }, graceMs)
+    })
     await this.#pool.end()
-    clearTimeout(timer)
+    cancel()
   }
 
   async #connect(): Promise<Link> {
     try {
       const client = await this.#pool.connect()
-      return new Link(client, this.target.statementTimeoutMs + graceMs)
+      return new Link(client, this.clock, this.target.statementTimeoutMs + graceMs)
     } catch (error) {
       throw toConnectError(error, { target: this.target.name, user: this.target.user })
     }
@@ -190,6 +189,19 @@ export class Connections {
     if (next === undefined) this.#free += 1
     else next()
   }
+}
+
+function createPool(target: PostgresTarget): pg.Pool {
+  const pool = new pg.Pool({
+    ...target.config,
+    max: target.poolSize,
+    connectionTimeoutMillis: target.connectTimeoutMs,
+    onConnect: (client) => setUpSession(client, target),
+  })
+  pool.on('error', (error) => {
+    target.logger.debug({ err: error }, 'an idle connection to Postgres was lost')
+  })
+  return pool
 }
 
 /**

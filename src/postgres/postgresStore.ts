@@ -22,7 +22,8 @@ export function createPostgresStore(settings: PostgresSettings): Store {
   return new PostgresStore(new Connections(postgresTarget(settings)))
 }
 
-class PostgresStore implements Store {
+/** The store over given connections; {@link createPostgresStore} makes them. */
+export class PostgresStore implements Store {
   readonly #connections: Connections
   readonly #bound = new Map<Sink<never>, BoundSink>()
 

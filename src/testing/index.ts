@@ -13,8 +13,9 @@ export {
   createMemoryBroker,
   type MemoryBroker,
   type MemoryBrokerOptions,
-  type MemoryRecord,
+  type MemoryTransaction,
 } from './memoryBroker.ts'
+export type { MemoryRecord } from './memoryLog.ts'
 export { MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
 export { assertOperatorLaws, type OperatorLawOptions } from './operatorLaws.ts'
 export {

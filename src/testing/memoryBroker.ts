@@ -5,35 +5,42 @@
  */
 import { setMaxListeners } from 'node:events'
 import { InternalError } from '../core/errors.ts'
-import type { RecordHeader } from '../core/record.ts'
-import type { AssignedPartition, Assignment, LogBounds, SourceClient, TopicPartition } from '../core/source.ts'
+import type { AssignedPartition, Assignment, SourceClient, TopicPartition } from '../core/source.ts'
 import { assignPartitions } from '../kafka/assign.ts'
 import { PartitionReader } from '../kafka/partitionReader.ts'
-import { type PlainRecord, recordListChunk } from '../kafka/recordListChunk.ts'
+import { recordListChunk } from '../kafka/recordListChunk.ts'
 import { missingTopic, offsetGap } from '../kafka/sourceErrors.ts'
+import { MemoryLog, type MemoryRecord } from './memoryLog.ts'
 
-/** A record to append; what is left out is null, no headers, and 0. */
-export interface MemoryRecord {
-  readonly key?: Buffer | null
-  readonly value?: Buffer | null
-  readonly headers?: readonly RecordHeader[]
-  /** Milliseconds since the epoch. */
-  readonly timestamp?: number
+/** Records that are seen together when it is committed, and never when it is aborted. Others wait behind its first one. */
+export interface MemoryTransaction {
+  append(topic: string, partition: number, record: MemoryRecord): number
+  commit(): void
+  abort(): void
 }
+
+/** How what the broker says reaches a member: at once, later, or never. What was given first has to be called first. */
+export type Deliver = (callback: () => void) => void
 
 export interface MemoryBroker {
   /** Throws when the topic exists. */
   createTopic(topic: string, partitions: number): void
   /** Adds partitions up to `partitions`; groups that read the topic rebalance. */
   addPartitions(topic: string, partitions: number): void
+  /** Deletes a topic: those who read it are told that it is missing. */
+  deleteTopic(topic: string): void
   /** Appends one record and answers with its offset. */
   append(topic: string, partition: number, record: MemoryRecord): number
+  /** Begins a transaction of a producer. */
+  transaction(): MemoryTransaction
   /** Leaves `positions` offsets unused, as transaction markers and compaction do. */
   skip(topic: string, partition: number, positions: number): void
   /** Forgets the records before an offset, as retention does. */
   deleteBefore(topic: string, partition: number, offset: number): void
+  /** Loses the records from an offset on, as a leader does that was elected without having had them. */
+  truncate(topic: string, partition: number, offset: number): void
   /** A new member-to-be of the group. */
-  client(groupId: string): SourceClient
+  client(groupId: string, deliver?: Deliver): SourceClient
   /** Lets all members of the group join again. */
   rebalance(groupId: string): void
   /**
@@ -41,6 +48,8 @@ export interface MemoryBroker {
    * the others get its partitions while it reads on.
    */
   expel(client: SourceClient): void
+  /** Tells a member that was expelled, which joins again. */
+  readmit(client: SourceClient): void
   /** What a member of the group last hinted at. */
   committed(groupId: string, partition: TopicPartition): number | undefined
 }
@@ -50,11 +59,10 @@ export interface MemoryBrokerOptions {
   readonly chunkRecords?: number
 }
 
-interface Log {
-  readonly records: PlainRecord[]
-  start: number
-  end: number
-  readonly readers: Set<PartitionReader>
+interface Partition {
+  readonly log: MemoryLog
+  /** Those who read it, and whether a chunk is on its way to them. */
+  readonly readers: Map<PartitionReader, { underWay: boolean; readonly deliver: Deliver }>
   /** Its readers are served at the next microtask. */
   serving: boolean
 }
@@ -71,7 +79,7 @@ export function createMemoryBroker({ chunkRecords = 1_000 }: MemoryBrokerOptions
 }
 
 class Broker implements MemoryBroker {
-  readonly #topics = new Map<string, Log[]>()
+  readonly #topics = new Map<string, Partition[]>()
   readonly #groups = new Map<string, Group>()
   readonly #chunkRecords: number
   #clients = 0
@@ -82,40 +90,67 @@ class Broker implements MemoryBroker {
 
   createTopic(topic: string, partitions: number): void {
     if (this.#topics.has(topic)) throw misuse(`the topic "${topic}" exists already`)
-    this.#topics.set(topic, Array.from({ length: partitions }, newLog))
+    this.#topics.set(topic, Array.from({ length: partitions }, newPartition))
   }
 
   addPartitions(topic: string, partitions: number): void {
-    const logs = this.#logs(topic)
-    while (logs.length < partitions) logs.push(newLog())
+    const present = this.#partitions(topic)
+    while (present.length < partitions) present.push(newPartition())
     for (const [groupId, { members }] of this.#groups) {
       if (members.some(({ topics }) => topics.includes(topic))) this.rebalance(groupId)
     }
   }
 
+  deleteTopic(topic: string): void {
+    const partitions = this.#partitions(topic)
+    this.#topics.delete(topic)
+    const missing = missingTopic(topic, [...this.#topics.keys()])
+    for (const { readers } of partitions) {
+      for (const [reader, { deliver }] of readers) deliver(() => reader.fail(missing))
+    }
+  }
+
   append(topic: string, partition: number, record: MemoryRecord): number {
-    const log = this.log({ topic, partition })
-    const { key = null, value = null, headers = [], timestamp = 0 } = record
-    const offset = log.end++
-    log.records.push({ offset, key, value, headers, timestamp })
-    this.#serveSoon({ topic, partition }, log)
+    const offset = this.log({ topic, partition }).append(record)
+    this.#serveSoon({ topic, partition })
     return offset
   }
 
+  transaction(): MemoryTransaction {
+    const written = new Map<MemoryLog, TopicPartition>()
+    const end = (committed: boolean) => {
+      for (const [log, of] of written) {
+        log.endTransaction(written, committed)
+        this.#serveSoon(of)
+      }
+    }
+    return {
+      append: (topic, partition, record) => {
+        const log = this.log({ topic, partition })
+        written.set(log, { topic, partition })
+        return log.append(record, written)
+      },
+      commit: () => end(true),
+      abort: () => end(false),
+    }
+  }
+
   skip(topic: string, partition: number, positions: number): void {
-    const log = this.log({ topic, partition })
-    log.end += positions
-    this.#serveSoon({ topic, partition }, log)
+    this.log({ topic, partition }).skip(positions)
+    this.#serveSoon({ topic, partition })
   }
 
   deleteBefore(topic: string, partition: number, offset: number): void {
-    const log = this.log({ topic, partition })
-    log.start = Math.max(log.start, Math.min(offset, log.end))
-    log.records.splice(0, indexOf(log, log.start))
+    this.log({ topic, partition }).deleteBefore(offset)
   }
 
-  client(groupId: string): SourceClient {
-    return new MemoryClient(this, groupId, `member-${String(++this.#clients).padStart(4, '0')}`)
+  truncate(topic: string, partition: number, offset: number): void {
+    this.log({ topic, partition }).truncate(offset)
+    this.#serveSoon({ topic, partition })
+  }
+
+  client(groupId: string, deliver: Deliver = (callback) => callback()): SourceClient {
+    return new MemoryClient(this, groupId, `member-${String(++this.#clients).padStart(4, '0')}`, deliver)
   }
 
   rebalance(groupId: string): void {
@@ -138,6 +173,14 @@ class Broker implements MemoryBroker {
     }
   }
 
+  readmit(client: SourceClient): void {
+    if (!(client instanceof MemoryClient)) throw misuse('a client of another broker')
+    const { members } = this.group(client.groupId)
+    if (members.includes(client)) return
+    members.push(client)
+    this.rebalance(client.groupId)
+  }
+
   committed(groupId: string, of: TopicPartition): number | undefined {
     return this.group(groupId).committed.get(nameOf(of))
   }
@@ -150,32 +193,35 @@ class Broker implements MemoryBroker {
     return group
   }
 
-  log(of: TopicPartition): Log {
-    const log = this.#logs(of.topic)[of.partition]
-    if (log === undefined) throw misuse(`the topic "${of.topic}" has no partition ${of.partition}`)
-    return log
+  log(of: TopicPartition): MemoryLog {
+    return this.#partition(of).log
   }
 
   requireTopics(topics: readonly string[]): void {
-    for (const topic of topics) this.#logs(topic)
+    for (const topic of topics) this.#partitions(topic)
   }
 
-  read(of: TopicPartition, offset: number): PartitionReader {
-    const log = this.log(of)
-    const reader: PartitionReader = new PartitionReader(offset, () => this.#serveSoon(of, log))
-    log.readers.add(reader)
+  read(of: TopicPartition, offset: number, deliver: Deliver): PartitionReader {
+    const reader: PartitionReader = new PartitionReader(offset, () => this.#serveSoon(of))
+    this.#partition(of).readers.set(reader, { underWay: false, deliver })
     return reader
   }
 
-  #logs(topic: string): Log[] {
-    const logs = this.#topics.get(topic)
-    if (logs === undefined) throw missingTopic(topic, [...this.#topics.keys()])
-    return logs
+  #partitions(topic: string): Partition[] {
+    const partitions = this.#topics.get(topic)
+    if (partitions === undefined) throw missingTopic(topic, [...this.#topics.keys()])
+    return partitions
+  }
+
+  #partition({ topic, partition }: TopicPartition): Partition {
+    const found = this.#partitions(topic)[partition]
+    if (found === undefined) throw misuse(`the topic "${topic}" has no partition ${partition}`)
+    return found
   }
 
   #assign(group: Group): void {
     group.generation++
-    const counts = new Map([...this.#topics].map(([topic, logs]) => [topic, logs.length]))
+    const counts = new Map([...this.#topics].map(([topic, partitions]) => [topic, partitions.length]))
     const given = assignPartitions(group.members, counts)
     for (const member of [...group.members]) {
       const partitions = Object.entries(given.get(member.memberId) ?? {}).flatMap(([topic, numbers]) =>
@@ -185,31 +231,36 @@ class Broker implements MemoryBroker {
     }
   }
 
-  #serveSoon(of: TopicPartition, log: Log): void {
-    if (log.serving || log.readers.size === 0) return
-    log.serving = true
+  #serveSoon(of: TopicPartition): void {
+    const partition = this.#topics.get(of.topic)?.[of.partition]
+    if (partition === undefined || partition.serving || partition.readers.size === 0) return
+    partition.serving = true
     queueMicrotask(() => {
-      log.serving = false
-      for (const reader of log.readers) {
-        if (reader.closed) log.readers.delete(reader)
-        else this.#serve(of, log, reader)
+      partition.serving = false
+      for (const reader of partition.readers.keys()) {
+        if (reader.closed) partition.readers.delete(reader)
+        else this.#serve(of, partition, reader)
       }
     })
   }
 
-  #serve(of: TopicPartition, log: Log, reader: PartitionReader): void {
-    if (!reader.wants) return
+  #serve(of: TopicPartition, { log, readers }: Partition, reader: PartitionReader): void {
+    const way = readers.get(reader)
+    if (way === undefined || way.underWay || !reader.wants) return
+    const { bounds } = log
     const offset = reader.position
-    if (offset < log.start || offset > log.end) {
-      reader.fail(offsetGap(of, offset, { start: log.start, end: log.end }))
-      return
-    }
-    if (offset === log.end) return
-    const from = indexOf(log, offset)
-    const records = log.records.slice(from, from + this.#chunkRecords)
-    const following = log.records[from + records.length]
-    const nextOffset = following?.offset ?? log.end
-    reader.deliver(recordListChunk({ ...of, records, nextOffset, endOffset: log.end }))
+    if (offset === bounds.end) return
+    // The end is held back while a transaction is open, and may lie before what was read when it was not.
+    const isGone = offset < bounds.start || offset > log.highWatermark
+    if (!isGone && offset > bounds.end) return
+    const read = isGone ? undefined : log.read(offset, this.#chunkRecords)
+    way.underWay = true
+    way.deliver(() => {
+      way.underWay = false
+      if (read === undefined) reader.fail(offsetGap(of, offset, bounds))
+      else if (reader.position === offset) reader.deliver(recordListChunk({ ...of, ...read }))
+      this.#serveSoon(of)
+    })
   }
 }
 
@@ -218,17 +269,19 @@ class MemoryClient implements SourceClient {
   topics: readonly string[] = []
   owned: readonly number[] = []
   ownedGeneration = -1
+  readonly groupId: string
   readonly #broker: Broker
-  readonly #groupId: string
+  readonly #deliver: Deliver
   #onAssigned: ((assignment: Assignment) => void) | undefined
   #revoked = new AbortController()
   #state: 'new' | 'started' | 'stopped' = 'new'
   #joined = (): void => {}
 
-  constructor(broker: Broker, groupId: string, memberId: string) {
+  constructor(broker: Broker, groupId: string, memberId: string, deliver: Deliver) {
     this.#broker = broker
-    this.#groupId = groupId
+    this.groupId = groupId
     this.memberId = memberId
+    this.#deliver = deliver
   }
 
   async start(topics: readonly string[], onAssigned: (assignment: Assignment) => void): Promise<void> {
@@ -240,76 +293,81 @@ class MemoryClient implements SourceClient {
       this.#joined = resolve
     })
     this.#onAssigned = onAssigned
-    this.#broker.group(this.#groupId).members.push(this)
-    this.#broker.rebalance(this.#groupId)
+    this.#broker.group(this.groupId).members.push(this)
+    this.#broker.rebalance(this.groupId)
     await joined
   }
 
   async stop(): Promise<void> {
     this.#state = 'stopped'
-    this.revoke()
+    this.#revoked.abort()
     this.#broker.expel(this)
     this.#joined()
   }
 
-  async committedOffset(of: TopicPartition): Promise<number | undefined> {
-    return this.#broker.committed(this.#groupId, of)
+  committedOffset(of: TopicPartition): Promise<number | undefined> {
+    return this.#answer(() => this.#broker.committed(this.groupId, of))
   }
 
   revoke(): void {
-    this.#revoked.abort()
+    this.#deliver(() => this.#revoked.abort())
   }
 
   assign(partitions: readonly TopicPartition[], generation: number): void {
-    this.#revoked = new AbortController()
-    setMaxListeners(0, this.#revoked.signal)
     this.owned = [...new Set(partitions.map(({ partition }) => partition))]
     this.ownedGeneration = generation
-    this.#onAssigned?.({ partitions: partitions.map((of) => this.#assigned(of, this.#revoked.signal)) })
-    this.#joined()
+    this.#deliver(() => {
+      if (this.#state === 'stopped') return
+      this.#revoked.abort()
+      this.#revoked = new AbortController()
+      setMaxListeners(0, this.#revoked.signal)
+      this.#onAssigned?.({ partitions: partitions.map((of) => this.#assigned(of, this.#revoked.signal)) })
+      this.#joined()
+    })
+  }
+
+  /** What the broker finds now, when it reaches the member. */
+  #answer<T>(find: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      try {
+        const found = find()
+        this.#deliver(() => resolve(found))
+      } catch (error) {
+        this.#deliver(() => reject(error))
+      }
+    })
   }
 
   #assigned(of: TopicPartition, revoked: AbortSignal): AssignedPartition {
-    const log = this.#broker.log(of)
+    const log = () => this.#broker.log(of)
     let reader: PartitionReader | undefined
     revoked.addEventListener('abort', () => reader?.close())
     return {
       ...of,
       revoked,
-      bounds: async (): Promise<LogBounds> => ({ start: log.start, end: log.end }),
-      offsetAt: async (timestampMs) => log.records.find(({ timestamp }) => timestamp >= timestampMs)?.offset ?? log.end,
-      recordAt: async (offset) => {
-        const record = log.records[indexOf(log, offset)]
-        if (record?.offset !== offset) return undefined
-        return recordListChunk({ ...of, records: [record], nextOffset: offset + 1, endOffset: log.end })
-      },
+      bounds: () => this.#answer(() => log().bounds),
+      offsetAt: (timestampMs) => this.#answer(() => log().offsetAt(timestampMs)),
+      recordAt: (offset) =>
+        this.#answer(() => {
+          const record = log().at(offset)
+          if (record === undefined) return undefined
+          return recordListChunk({ ...of, records: [record], nextOffset: offset + 1, endOffset: log().bounds.end })
+        }),
       read: (offset) => {
         reader?.close()
-        reader = this.#broker.read(of, offset)
+        reader = this.#broker.read(of, offset, this.#deliver)
         if (revoked.aborted) reader.close()
         return reader
       },
       hint: (nextOffset) => {
-        if (!revoked.aborted) this.#broker.group(this.#groupId).committed.set(nameOf(of), nextOffset)
+        if (!revoked.aborted) this.#broker.group(this.groupId).committed.set(nameOf(of), nextOffset)
       },
     }
   }
 }
 
-function newLog(): Log {
-  return { records: [], start: 0, end: 0, readers: new Set(), serving: false }
-}
-
-/** The index of the first record at or after an offset, by halving: logs may hold millions. */
-function indexOf({ records }: Log, offset: number): number {
-  let low = 0
-  let high = records.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if ((records[middle]?.offset ?? 0) < offset) low = middle + 1
-    else high = middle
-  }
-  return low
+function newPartition(): Partition {
+  return { log: new MemoryLog(), readers: new Map(), serving: false }
 }
 
 function nameOf({ topic, partition }: TopicPartition): string {
