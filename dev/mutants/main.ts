@@ -2,7 +2,7 @@
  * `npm run mutants [-- --only TEXT]`: breaks the code on purpose, one mutant at a time, in a copy of what is committed, and
  * says which test caught it. One that no test catches is a hole in the safety net, and the exit code is 1.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,15 @@ const limitMs = 120_000
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } })
 const chosen = mutants.filter(({ name, file }) => name.includes(values.only) || file.includes(values.only))
+// A signal ends the process without its handlers for the exit, which end what runs and tidy up.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)
+  process.once(signal, () => process.exit(code))
 const folder = mkdtempSync(join(tmpdir(), 'millrace-mutants-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 const services = await startServices({ kafka: true, postgres: true })
 try {
   execFileSync('git', ['clone', '--quiet', '--local', root, folder])
@@ -42,7 +50,6 @@ try {
   process.exitCode = survivors === 0 && chosen.length > 0 ? 0 : 1
 } finally {
   await services.stop()
-  rmSync(folder, { recursive: true, force: true })
 }
 
 /** A test that fails anyway catches nothing. */
@@ -81,13 +88,43 @@ async function firstFailure(tests: readonly string[]): Promise<string | undefine
     {
       cwd: folder,
       stdio: 'ignore',
-      timeout: limitMs,
+      detached: true,
       env: { ...process.env, KAFKA_BROKERS: services.brokers.join(','), DATABASE_URL: services.databaseUrl },
     },
   )
-  const ending = await new Promise((resolve) => runner.once('exit', (code, signal) => resolve(signal ?? code)))
+  const ending = await endOf(runner)
   if (ending === 0) return undefined
-  return failureIn(reportFile) ?? `the run ended with ${ending}`
+  return (
+    failureIn(reportFile) ??
+    (ending === 'SIGKILL' ? `still running after ${limitMs / 1_000} s` : `the run ended with ${ending}`)
+  )
+}
+
+/**
+ * Waits for a run, for as long as it may take. A runner leaves its workers behind when it is killed, and a worker that a mutant
+ * keeps busy goes on for ever; so each run is a process group of its own, and whatever way it ends, the group ends with it.
+ */
+async function endOf(runner: ChildProcess): Promise<unknown> {
+  const killGroup = () => {
+    if (runner.pid === undefined) return
+    try {
+      process.kill(-runner.pid, 'SIGKILL')
+    } catch {
+      // nobody is left
+    }
+  }
+  const timer = setTimeout(killGroup, limitMs)
+  process.once('exit', killGroup)
+  try {
+    return await new Promise((resolve, reject) => {
+      runner.once('error', reject)
+      runner.once('exit', (code, signal) => resolve(signal ?? code))
+    })
+  } finally {
+    clearTimeout(timer)
+    process.off('exit', killGroup)
+    killGroup()
+  }
 }
 
 function failureIn(reportFile: string): string | undefined {
