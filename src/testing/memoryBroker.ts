@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { InternalError } from '../core/errors.ts'
-import type { AssignedPartition, Assignment, SourceClient, TopicPartition } from '../core/source.ts'
+import type { AssignedPartition, Assignment, LogBounds, SourceClient, TopicPartition } from '../core/source.ts'
 import { assignPartitions } from '../kafka/assign.ts'
 import { PartitionReader } from '../kafka/partitionReader.ts'
 import { recordListChunk } from '../kafka/recordListChunk.ts'
@@ -39,6 +39,8 @@ export interface MemoryBroker {
   deleteBefore(topic: string, partition: number, offset: number): void
   /** Loses the records from an offset on, as a leader does that was elected without having had them. */
   truncate(topic: string, partition: number, offset: number): void
+  /** Where the log of a partition begins and ends for readers of committed records. */
+  bounds(of: TopicPartition): LogBounds
   /** A new member-to-be of the group. */
   client(groupId: string, deliver?: Deliver): SourceClient
   /** Lets all members of the group join again. */
@@ -48,7 +50,7 @@ export interface MemoryBroker {
    * the others get its partitions while it reads on.
    */
   expel(client: SourceClient): void
-  /** Tells a member that was expelled, which joins again. */
+  /** Tells a member that was expelled, which joins again. Nothing for one that has not started, or has left. */
   readmit(client: SourceClient): void
   /** What a member of the group last hinted at. */
   committed(groupId: string, partition: TopicPartition): number | undefined
@@ -149,6 +151,10 @@ class Broker implements MemoryBroker {
     this.#serveSoon({ topic, partition })
   }
 
+  bounds(of: TopicPartition): LogBounds {
+    return this.log(of).bounds
+  }
+
   client(groupId: string, deliver: Deliver = (callback) => callback()): SourceClient {
     return new MemoryClient(this, groupId, `member-${String(++this.#clients).padStart(4, '0')}`, deliver)
   }
@@ -176,7 +182,7 @@ class Broker implements MemoryBroker {
   readmit(client: SourceClient): void {
     if (!(client instanceof MemoryClient)) throw misuse('a client of another broker')
     const { members } = this.group(client.groupId)
-    if (members.includes(client)) return
+    if (members.includes(client) || !client.isStarted) return
     members.push(client)
     this.rebalance(client.groupId)
   }
@@ -284,6 +290,10 @@ class MemoryClient implements SourceClient {
     this.#deliver = deliver
   }
 
+  get isStarted(): boolean {
+    return this.#state === 'started'
+  }
+
   async start(topics: readonly string[], onAssigned: (assignment: Assignment) => void): Promise<void> {
     if (this.#state !== 'new') throw misuse('a client was started twice')
     this.#broker.requireTopics(topics)
@@ -345,7 +355,7 @@ class MemoryClient implements SourceClient {
     return {
       ...of,
       revoked,
-      bounds: () => this.#answer(() => log().bounds),
+      bounds: () => this.#answer(() => this.#broker.bounds(of)),
       offsetAt: (timestampMs) => this.#answer(() => log().offsetAt(timestampMs)),
       recordAt: (offset) =>
         this.#answer(() => {

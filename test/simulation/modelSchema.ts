@@ -1,0 +1,34 @@
+/** millrace's own tables as the model knows them. */
+import { schemaSteps } from '../../src/postgres/migrations.ts'
+import type { TableModel } from './modelTable.ts'
+
+export const progressTable: TableModel = {
+  name: 'millrace.progress',
+  columns: {
+    app: 'text',
+    stream: 'text',
+    source: 'text',
+    partition: 'integer',
+    next_offset: 'bigint',
+    version: 'bigint',
+    owner: 'text',
+    fingerprint: 'text',
+  },
+  uniques: [['app', 'stream', 'source', 'partition']],
+}
+
+/** The columns of the collector, in the order in which the insert gives them. */
+export const collectorColumns = [
+  ...['stream', 'step', 'topic', 'partition', 'record_offset', 'record_timestamp', 'key', 'value', 'header_keys'],
+  ...['header_values', 'error_name', 'error_message', 'error_code', 'error_stack', 'attempts'],
+]
+
+export const collectorTable: TableModel = {
+  name: 'millrace.errors',
+  columns: Object.fromEntries(['app', ...collectorColumns].map((name) => [name, 'text' as const])),
+}
+
+/** Filled with what `migrate` would have noted: the schema is there. */
+export const migrationsTable: TableModel = { name: 'millrace.migrations', columns: { name: 'text' } }
+
+export const migrationNames: readonly string[] = schemaSteps.map(({ name }) => name)

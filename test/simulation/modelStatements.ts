@@ -1,0 +1,392 @@
+/** The statements that millrace sends, carried out on the model. One that is not known is an error of the model, and says so. */
+import pg from 'pg'
+import type { ModelDatabase } from './modelDatabase.ts'
+import { collectorColumns, migrationNames } from './modelSchema.ts'
+import { type ModelRow, type ModelTable, refusal, type Values } from './modelTable.ts'
+import type { Transaction } from './modelTransaction.ts'
+
+type Cells = readonly (string | null)[]
+
+/** A statement as it was sent. */
+export interface Sent {
+  readonly text: string
+  readonly values: readonly unknown[]
+  /** The lines of a COPY. */
+  readonly data: string | undefined
+}
+
+/** Who asks: a transaction that is open or is made for this statement alone. */
+export interface Asked extends Sent {
+  readonly database: ModelDatabase
+  readonly transaction: Transaction
+  readonly interrupted: AbortSignal
+}
+
+export type Answer = readonly object[]
+
+interface Known {
+  readonly text: RegExp
+  run(asked: Asked, matched: RegExpExecArray): Promise<Answer> | Answer
+}
+
+/** @throws DatabaseError as Postgres would; Error when the model does not know the statement */
+export async function carryOut(asked: Asked): Promise<Answer> {
+  for (const { text, run } of known) {
+    const matched = text.exec(asked.text)
+    if (matched !== null) return run(asked, matched)
+  }
+  throw new Error(`the model of Postgres does not know this statement:\n${asked.text}`)
+}
+
+const known: readonly Known[] = [
+  { text: /^select millrace\.fence\((.*)\)$/s, run: (asked, [, literals = '']) => fence(asked, literalsOf(literals)) },
+  { text: /^select \* from millrace\.claim\(/, run: (asked) => claim(asked, asked.values as Cells) },
+  {
+    text: /^copy (\S+) \((.*)\) from stdin$/,
+    run: (asked, [, table = '', columns = '']) => copy(asked, table, columns.split(', ')),
+  },
+  {
+    text: /^insert into (\S+) as old \(([^)]*)\) select .*? on conflict \(([^)]*)\) do (nothing|update set (.*))$/s,
+    run: (asked, [, table = '', columns = '', key = '', , changes]) =>
+      upsert(asked, table, { columns: columns.split(', '), key: key.split(', '), changes: changesOf(changes) }),
+  },
+  { text: /^\s*insert into millrace\.errors /, run: collect },
+  {
+    text: /^select owner, version from millrace\.progress\s+where .* for update$/s,
+    run: async (asked) => {
+      const [app, stream, partition] = asked.values as [string, string, number]
+      const rows = await lockProgress(asked, app, stream, String(partition))
+      return rows.map(({ owner, version }) => ({ owner, version }))
+    },
+  },
+  {
+    text: /^select stream, source, partition, next_offset, fingerprint from millrace\.progress/,
+    run: ({ database, transaction, values }) =>
+      visibleRows(database.table('millrace.progress'), transaction)
+        .filter(({ app }) => app === values[0])
+        .map((row) => ({ ...row, partition: Number(row.partition) })),
+  },
+  {
+    text: /^select exists \(select from (\S+)\) as some$/,
+    run: ({ database, transaction }, [, table = '']) => [
+      { some: visibleRows(database.table(table), transaction).length > 0 },
+    ],
+  },
+  {
+    text: /^select \(min\(n\)\)::float8 as missing .*\(select from (\S+) there where there\.(\w+) = c0::\w+\)$/s,
+    run: ({ database, transaction, values }, [, table = '', column = '']) => {
+      const there = visibleRows(database.table(table), transaction).map((row) => row[column])
+      const missing = cellsOf(String(values[0])).findIndex((cell) => !there.includes(cell))
+      return [{ missing: missing < 0 ? null : missing + 1 }]
+    },
+  },
+  {
+    text: /^set constraints all immediate$/,
+    run({ transaction }) {
+      transaction.checkDeferred()
+      return []
+    },
+  },
+  { text: /server_version_num/, run: () => [{ version: 160_000, in_recovery: false, read_only: 'off' }] },
+  { text: /^select pg_backend_pid/, run: () => [{ pid: 1 }] },
+  { text: /^select to_regclass\('millrace\.migrations'\)/, run: () => [{ there: true }] },
+  { text: /^select name from millrace\.migrations/, run: () => migrationNames.map((name) => ({ name })) },
+  { text: /^\s*select c\.oid/, run: ({ database, values }) => [describeTable(database, String(values[0]))] },
+  { text: /^\s*with recursive base/, run: ({ database, values }) => describeColumns(tableNumber(database, values[0])) },
+  { text: /from pg_constraint k/, run: ({ database, values }) => describeConstraints(database, values[0]) },
+  { text: /from pg_index i/, run: ({ database, values }) => describeUniques(tableNumber(database, values[0])) },
+]
+
+async function lockProgress(
+  { database, transaction, interrupted }: Asked,
+  app: string,
+  stream: string,
+  partition: string,
+): Promise<readonly Values[]> {
+  const table = database.table('millrace.progress')
+  const rows = table.rows.filter((row) => {
+    const values = table.visible(row, transaction)
+    return values?.app === app && values.stream === stream && values.partition === partition
+  })
+  const locked: Values[] = []
+  for (const row of rows) {
+    await transaction.lock(table, row, interrupted)
+    const values = table.visible(row, transaction)
+    if (values !== undefined) locked.push(values)
+  }
+  return locked.toSorted((a, b) => ((a.source ?? '') < (b.source ?? '') ? -1 : 1))
+}
+
+async function fence(asked: Asked, literals: readonly string[]): Promise<Answer> {
+  const [app = '', stream = '', partition = '', owner, version, ...arrays] = literals
+  const moved = progressOf(arrays)
+  const present = await lockProgress(asked, app, stream, partition)
+  const isStranger = (row: Values) => row.owner !== owner || row.version !== version
+  const isMissing = ({ source }: Moved) => !present.some((row) => row.source === source)
+  if (present.length === 0 || present.some(isStranger) || moved.some(isMissing))
+    throw refusal(
+      'MR001',
+      `progress of app ${app}, stream ${stream}, partition ${partition} is not at version ${version}`,
+    )
+  for (const row of present) {
+    const to = moved.find(({ source }) => source === row.source)
+    writeProgress(asked, { ...row, ...to, version: String(Number(version) + 1) })
+  }
+  return []
+}
+
+async function claim(asked: Asked, values: Cells): Promise<Answer> {
+  const [app = '', stream = '', , owner = '', ...arrays] = values as readonly string[]
+  const partition = String(values[2])
+  const table = asked.database.table('millrace.progress')
+  for (const start of progressOf(arrays)) {
+    const row = { app, stream, partition, version: '0', owner, ...start }
+    await insert(asked, table, row, () => undefined)
+  }
+  const rows = await lockProgress(asked, app, stream, partition)
+  const version = String(Math.max(...rows.map((row) => Number(row.version))) + 1)
+  return rows.map((row) => writeProgress(asked, { ...row, owner, version }))
+}
+
+interface Moved {
+  readonly source: string | null
+  readonly next_offset: string | null
+  readonly fingerprint: string | null
+}
+
+function progressOf(arrays: readonly string[]): readonly Moved[] {
+  const [sources = [], offsets = [], fingerprints = []] = arrays.map(cellsOf)
+  return sources.map((source, index) => ({
+    source,
+    next_offset: offsets[index] ?? null,
+    fingerprint: fingerprints[index] ?? null,
+  }))
+}
+
+/** Of a row that this transaction has locked. */
+function writeProgress({ database, transaction }: Asked, values: Values): Values {
+  const table = database.table('millrace.progress')
+  const row = table.sameKey(['app', 'stream', 'source', 'partition'], values)
+  if (row?.by !== transaction) throw new Error('the model writes progress that it has not locked')
+  transaction.write(table, row, values)
+  return values
+}
+
+async function copy(asked: Asked, name: string, columns: readonly string[]): Promise<Answer> {
+  const table = asked.database.table(name)
+  const lines = (asked.data ?? '').split('\n').slice(0, -1)
+  for (const [index, line] of lines.entries()) {
+    try {
+      const cells = line.split('\t').map((cell) => (cell === '\\N' ? null : unescaped(cell)))
+      await insert(asked, table, table.checked(named(columns, cells)))
+    } catch (error) {
+      if (error instanceof pg.DatabaseError) error.where = `COPY ${name}, line ${index + 1}: "${line}"`
+      throw error
+    }
+  }
+  return []
+}
+
+/** How a column of a row that is there changes: a word of the table sink, by column. */
+type Changes = readonly { readonly column: string; readonly rule: 'replace' | 'add' | 'least' | 'greatest' }[]
+
+interface Upsert {
+  readonly columns: readonly string[]
+  readonly key: readonly string[]
+  readonly changes: Changes
+}
+
+async function upsert(asked: Asked, name: string, { columns, key, changes }: Upsert): Promise<Answer> {
+  const table = asked.database.table(name)
+  const arrays = (asked.values as string[]).map(cellsOf)
+  const written = new Set<ModelRow>()
+  for (let index = 0; index < (arrays[0]?.length ?? 0); index++) {
+    const given = table.checked(
+      named(
+        columns,
+        arrays.map((cells) => cells[index] ?? null),
+      ),
+    )
+    const row = await insert(asked, table, given, (old) => table.checked({ ...old, ...merged(changes, old, given) }), {
+      key,
+      written,
+      keepsOld: changes.length === 0,
+    })
+    if (row !== undefined) written.add(row)
+  }
+  return []
+}
+
+interface OnConflict {
+  readonly key: readonly string[]
+  /** Rows that this statement has written already. */
+  readonly written: ReadonlySet<ModelRow>
+  readonly keepsOld: boolean
+}
+
+/**
+ * Inserts one row, waiting for whoever may be about to commit one of the same key.
+ *
+ * @param merge makes the new values where the row is there; without it, or by another unique index, it is a refusal
+ * @throws DatabaseError 23505, 21000
+ */
+async function insert(
+  { transaction, interrupted }: Asked,
+  table: ModelTable,
+  values: Values,
+  merge?: (old: Values) => Values | undefined,
+  conflict?: OnConflict,
+): Promise<ModelRow | undefined> {
+  for (const columns of table.model.uniques ?? []) {
+    for (;;) {
+      const other = table.sameKey(columns, values)
+      if (other === undefined) break
+      await transaction.lock(table, other, interrupted)
+      const old = table.visible(other, transaction)
+      // Whoever had it has taken it back.
+      if (old === undefined || columns.some((column) => old[column] !== values[column])) continue
+      const isArbiter = conflict === undefined || sameNames(columns, conflict.key)
+      if (merge === undefined || !isArbiter) {
+        const place = `(${columns.join(', ')})=(${columns.map((column) => values[column]).join(', ')})`
+        throw refusal('23505', `duplicate key ${place} in "${table.model.name}"`, table.model.name)
+      }
+      if (conflict?.keepsOld) return undefined
+      if (conflict?.written.has(other))
+        throw refusal('21000', 'ON CONFLICT DO UPDATE command cannot affect row a second time')
+      const next = merge(old)
+      if (next !== undefined) transaction.write(table, other, next)
+      return other
+    }
+  }
+  const row: ModelRow = { committed: undefined, pending: undefined, by: undefined }
+  table.rows.push(row)
+  transaction.write(table, row, values)
+  return row
+}
+
+function sameNames(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((name) => others.includes(name))
+}
+
+function merged(changes: Changes, old: Values, given: Values): Values {
+  return Object.fromEntries(changes.map(({ column, rule }) => [column, changed(rule, old[column], given[column])]))
+}
+
+function changed(rule: Changes[number]['rule'], old: string | null = null, given: string | null = null): string | null {
+  if (rule === 'replace') return given
+  if (old === null || given === null) return old ?? given
+  if (rule === 'add') return String(BigInt(old) + BigInt(given))
+  const isLess = BigInt(old) < BigInt(given)
+  return (rule === 'least') === isLess ? old : given
+}
+
+function changesOf(text: string | undefined): Changes {
+  if (text === undefined) return []
+  return Array.from(
+    text.matchAll(/(\w+) = (excluded\.|coalesce\(old\.\w+ \+|least\(|greatest\()/g),
+    ([, column = '', word]) => ({
+      column,
+      rule: word === 'excluded.' ? 'replace' : word === 'least(' ? 'least' : word === 'greatest(' ? 'greatest' : 'add',
+    }),
+  )
+}
+
+async function collect(asked: Asked): Promise<Answer> {
+  const [app, ...arrays] = asked.values as string[]
+  const columns = arrays.map(cellsOf)
+  const table = asked.database.table('millrace.errors')
+  for (let index = 0; index < (columns[0]?.length ?? 0); index++) {
+    const cells = columns.map((column) => column[index] ?? null)
+    await insert(asked, table, { app: app ?? null, ...named(collectorColumns, cells) })
+  }
+  return []
+}
+
+function visibleRows(table: ModelTable, transaction: Transaction): readonly Values[] {
+  return table.rows.map((row) => table.visible(row, transaction)).filter((values) => values !== undefined)
+}
+
+function named(columns: readonly string[], cells: Cells): Values {
+  return Object.fromEntries(columns.map((column, index) => [column, cells[index] ?? null]))
+}
+
+const parseTextArray: (text: string) => unknown = pg.types.getTypeParser(1009 as never)
+
+/** The elements of an array literal, read by pg's own parser. */
+function cellsOf(literal: string): Cells {
+  return parseTextArray(literal) as Cells
+}
+
+/** SQL literals between commas: 'it''s', E'back\\slash'. */
+function literalsOf(text: string): readonly string[] {
+  return Array.from(text.matchAll(/( ?E)?'((?:[^']|'')*)'(?:, |$)/g), ([, escapes, inside = '']) => {
+    const plain = inside.replaceAll("''", "'")
+    return escapes === undefined ? plain : plain.replaceAll('\\\\', '\\')
+  })
+}
+
+const escapes: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' }
+
+function unescaped(cell: string): string {
+  return cell.replaceAll(/\\(.)/gs, (_, char: string) => escapes[char] ?? char)
+}
+
+function tableNumber(database: ModelDatabase, oid: unknown): ModelTable {
+  const table = database.tables[Number(oid)]
+  if (table === undefined) throw new Error(`the model has no table ${String(oid)}`)
+  return table
+}
+
+function describeTable(database: ModelDatabase, name: string): object {
+  return {
+    oid: database.tables.findIndex(({ model }) => model.name === name),
+    bare_name: name,
+    quoted: name,
+    relkind: 'r',
+    has_triggers: false,
+    may_insert: true,
+    may_upsert: true,
+  }
+}
+
+const typeNames = { integer: 'int4', bigint: 'int8', text: 'text' } as const
+
+function describeColumns({ model: { columns, notNull = [] } }: ModelTable): Answer {
+  return Object.entries(columns).map(([name, kind]) => ({
+    name,
+    quoted: name,
+    shown_type: kind,
+    cast_type: kind,
+    type_name: typeNames[kind],
+    type_mod: -1,
+    element_name: null,
+    not_null: notNull.includes(name),
+    has_default: false,
+    generated: false,
+    is_domain: false,
+  }))
+}
+
+function describeConstraints(database: ModelDatabase, oid: unknown): Answer {
+  const { checks = [], reference } = tableNumber(database, oid).model
+  const foreign = reference && {
+    contype: 'f',
+    columns: [reference.column],
+    condeferrable: true,
+    refers_to: database.tables.findIndex(({ model }) => model.name === reference.table),
+    paired: [reference.column],
+    other_columns: [reference.otherColumn],
+  }
+  const check = { contype: 'c', columns: null, condeferrable: false, refers_to: 0, paired: null, other_columns: null }
+  return [...checks.map(() => check), ...(foreign === undefined ? [] : [foreign])]
+}
+
+function describeUniques({ model: { uniques = [] } }: ModelTable): Answer {
+  return uniques.map((columns) => ({
+    columns,
+    on_expressions: false,
+    arbiter: true,
+    deferrable: false,
+    nulls_equal: false,
+  }))
+}

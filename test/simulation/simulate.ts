@@ -1,0 +1,294 @@
+/**
+ * A story, played: real services over the models, in virtual time. The same story gives the same trace.
+ *
+ * After every COMMIT that the database carries out, before anybody learns of it, rows have to be those of the records that
+ * progress has passed; progress may not go back. In the end everything is committed.
+ */
+import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { leavesOf } from '../../src/stream.ts'
+import { createMemoryBroker, type MemoryTransaction } from '../../src/testing/memoryBroker.ts'
+import { VirtualClock } from '../../src/testing/virtualClock.ts'
+import { Invariants } from './invariants.ts'
+import { ModelDatabase } from './modelDatabase.ts'
+import { ModelServer } from './modelServer.ts'
+import { type Order, orders, ordersPlan, type Placed, tables } from './orders.ts'
+import { randomNumbers } from './random.ts'
+import { codeOf, SimulatedProcess } from './simulatedProcess.ts'
+import { type Fault, horizonMs, type Sending, type Story } from './story.ts'
+
+export interface Outcome {
+  /** Of every message, fault and end of a process, with its moment. */
+  readonly traceHash: string
+  readonly records: number
+  readonly commits: number
+  readonly faults: number
+  /** Virtual milliseconds from the last fault to the end. */
+  readonly recoveryMs: number
+}
+
+const group = 'simulated'
+const sessionMs = 10_000
+const restartMs = 1_000
+/** Within which everything has to be committed, once nothing is disturbed any more. */
+const patienceMs = 180_000
+/** Errors that end a process which could not go on; it is started again. */
+const passing = /^MR-PG-(LOST|BUSY|UNREACHABLE|CLOSED|IN-DOUBT|CHANGED)$|^MR-RETRY|^MR-BATCH/
+
+/** @throws Error when a law is broken, with the last lines of the trace */
+export async function simulate(story: Story, tell?: (line: string) => void): Promise<Outcome> {
+  return new Simulation(story, tell).play()
+}
+
+class Simulation {
+  readonly #story: Story
+  readonly #clock = new VirtualClock(Date.UTC(2026, 0, 1))
+  readonly #startMs = this.#clock.now()
+  readonly #hash = createHash('sha256')
+  readonly #tail: string[] = []
+  readonly #tell: ((line: string) => void) | undefined
+  readonly #random: (below: number) => number
+  readonly #broker
+  readonly #database = new ModelDatabase(tables)
+  readonly #server: ModelServer
+  readonly #invariants: Invariants
+  readonly #processes: SimulatedProcess[] = []
+  readonly #placed: Placed[] = []
+  readonly #transactions = new Map<number, { transaction: MemoryTransaction; placed: Placed[]; lastMs: number }>()
+  #partitions: number
+  #started = 0
+  #slowUntilMs = 0
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(story: Story, tell?: (line: string) => void) {
+    this.#story = story
+    this.#tell = tell
+    this.#random = randomNumbers(story.seed)
+    this.#partitions = story.partitions
+    this.#broker = createMemoryBroker({ chunkRecords: story.chunk })
+    this.#broker.createTopic(orders.name, story.partitions)
+    this.#server = new ModelServer(this.#database, {
+      clock: this.#clock,
+      latency: () => this.#latency(),
+      note: (text) => this.#note(text),
+      broken: (error) => {
+        this.#failure ??= { error }
+      },
+    })
+    this.#invariants = new Invariants(this.#database, this.#placed)
+    this.#database.onCommit = () => {
+      try {
+        this.#invariants.look()
+      } catch (error) {
+        this.#failure ??= { error }
+      }
+    }
+  }
+
+  async play(): Promise<Outcome> {
+    const { sent, faults, processes } = this.#story
+    for (let count = 0; count < processes; count++) this.#start()
+    sent.forEach((sending, id) => void this.#clock.schedule(sending.atMs, () => this.#send(sending, id)))
+    for (const { atMs, fault } of faults) this.#clock.schedule(atMs, () => this.#strike(fault))
+    await this.#run(horizonMs, () => false)
+    this.#calm()
+    const lastFaultMs = this.#clock.now()
+    const isDone = () => this.#transactions.size === 0 && this.#invariants.isComplete(this.#ends())
+    if (!(await this.#run(patienceMs, isDone)))
+      this.#fail(`not everything is committed: ${this.#invariants.standing()}`)
+    this.#throwFailure()
+    this.#invariants.atTheEnd()
+    return {
+      traceHash: this.#hash.digest('hex'),
+      records: this.#placed.length,
+      commits: this.#invariants.commits,
+      faults: faults.length,
+      recoveryMs: this.#clock.now() - lastFaultMs,
+    }
+  }
+
+  /** Lets time pass; true as soon as the condition holds. */
+  async #run(ms: number, isDone: () => boolean): Promise<boolean> {
+    const end = this.#clock.now() + ms
+    for (;;) {
+      // Everything that follows from an event does so in promises, which one turn of the event loop works off.
+      await nextTurn()
+      this.#throwFailure()
+      if (isDone()) return true
+      if (!this.#clock.step(end)) return false
+    }
+  }
+
+  #start(): void {
+    const process: SimulatedProcess = new SimulatedProcess({
+      name: `p${this.#started++}`,
+      group,
+      leaves: leavesOf(ordersPlan()),
+      maxItems: this.#story.maxItems,
+      broker: this.#broker,
+      server: this.#server,
+      clock: this.#clock,
+      latency: () => this.#latency(),
+      note: (text) => this.#note(text),
+      onEnd: ({ killed, error }) => {
+        const why = killed ? 'is killed' : error === undefined ? 'ends' : `ends with ${codeOf(error)}`
+        this.#note(`${process.name} ${why}`)
+        if (error !== undefined && !passing.test(codeOf(error))) this.#failure ??= { error }
+        this.#broker.expel(process.client)
+        this.#server.forget(process, this.#random(3) === 0 ? sessionMs : this.#latency())
+        this.#processes.splice(this.#processes.indexOf(process), 1)
+        this.#clock.schedule(restartMs, () => this.#start())
+      },
+    })
+    this.#processes.push(process)
+    this.#note(`${process.name} starts`)
+  }
+
+  #send({ key, deed, transaction }: Sending, id: number): void {
+    const partition = key.charCodeAt(0) % this.#story.partitions
+    const order: Order = { id, key, deed }
+    const record = {
+      key: Buffer.from(key),
+      value: orders.codec.encode(order),
+      timestamp: this.#clock.now(),
+    }
+    if (transaction === undefined) {
+      this.#placed.push({ partition, offset: this.#broker.append(orders.name, partition, record), order })
+      return
+    }
+    const { number, commits, forMs } = transaction
+    const known = this.#transactions.get(number) ?? { transaction: this.#broker.transaction(), placed: [], lastMs: 0 }
+    this.#transactions.set(number, known)
+    const offset = known.transaction.append(orders.name, partition, record)
+    known.placed.push({ partition, offset, order })
+    known.lastMs = Math.max(known.lastMs, this.#clock.now() + forMs)
+    this.#clock.schedule(forMs, () => {
+      if (this.#transactions.get(number) !== known || this.#clock.now() < known.lastMs) return
+      this.#transactions.delete(number)
+      this.#note(`transaction ${number} ${commits ? 'is committed' : 'is aborted'}`)
+      if (commits) {
+        // Before the broker serves it: whoever reads it must find it expected.
+        this.#placed.push(...known.placed)
+        known.transaction.commit()
+      } else known.transaction.abort()
+    })
+  }
+
+  #strike(fault: Fault): void {
+    const process = 'process' in fault ? this.#processes[fault.process % this.#processes.length] : undefined
+    this.#note(`${process?.name ?? ''} ${JSON.stringify(fault)}`)
+    switch (fault.kind) {
+      case 'kill':
+        process?.kill()
+        return
+      case 'doom':
+        if (process !== undefined) process.doom = fault
+        return
+      case 'pause':
+        if (process !== undefined) this.#pause(process, fault.forMs)
+        return
+      case 'terminate':
+        process?.terminate()
+        return
+      case 'expel':
+        if (process !== undefined) this.#expel(process)
+        return
+      case 'clock jump':
+        process?.jump(fault.byMs)
+        return
+      case 'join':
+        this.#start()
+        return
+      case 'rebalance':
+        this.#broker.rebalance(group)
+        return
+      case 'database crash':
+        this.#server.crash(fault.downMs)
+        return
+      case 'backends terminated':
+        this.#server.terminate()
+        return
+      case 'slow network':
+        this.#slowUntilMs = this.#clock.now() + fault.forMs
+        return
+      case 'partitions added':
+        this.#partitions += fault.count
+        this.#broker.addPartitions(orders.name, this.#partitions)
+        return
+      case 'gap':
+        this.#broker.skip(orders.name, fault.partition % this.#partitions, fault.positions)
+        return
+      case 'retention': {
+        const partition = fault.partition % this.#partitions
+        this.#broker.deleteBefore(orders.name, partition, this.#invariants.positionOf(partition))
+        return
+      }
+      default:
+        fault satisfies never
+    }
+  }
+
+  /** Stopped for longer than its session, it is given up by the group, and learns so when it goes on. */
+  #pause(process: SimulatedProcess, ms: number): void {
+    process.pause()
+    if (ms > sessionMs) this.#clock.schedule(sessionMs, () => this.#expel(process))
+    this.#clock.schedule(ms, () => process.resume())
+  }
+
+  #expel(process: SimulatedProcess): void {
+    if (process.state === 'dead') return
+    this.#broker.expel(process.client)
+    const readmit = () => {
+      if (process.state === 'stopped') this.#clock.schedule(this.#heartbeatMs(), readmit)
+      else if (process.state === 'running') this.#broker.readmit(process.client)
+    }
+    this.#clock.schedule(this.#heartbeatMs(), readmit)
+  }
+
+  /** No more faults from now on. */
+  #calm(): void {
+    this.#note('calm')
+    this.#slowUntilMs = 0
+    for (const process of this.#processes) {
+      process.doom = undefined
+      process.resume()
+    }
+  }
+
+  #ends(): ReadonlyMap<number, number> {
+    return new Map(
+      Array.from({ length: this.#partitions }, (_, partition) => [
+        partition,
+        this.#broker.bounds({ topic: orders.name, partition }).end,
+      ]),
+    )
+  }
+
+  #heartbeatMs(): number {
+    return 1 + this.#random(3_000)
+  }
+
+  #latency(): number {
+    const slow = this.#clock.now() < this.#slowUntilMs
+    return slow ? this.#random(3_000) : 1 + this.#random(10)
+  }
+
+  #note(text: string): void {
+    const line = `${this.#clock.now() - this.#startMs} ${text}`
+    this.#hash.update(`${line}\n`)
+    this.#tell?.(line)
+    this.#tail.push(line)
+    if (this.#tail.length > 60) this.#tail.shift()
+  }
+
+  #fail(what: string): void {
+    this.#failure ??= { error: new Error(what) }
+  }
+
+  #throwFailure(): void {
+    if (this.#failure === undefined) return
+    const { error } = this.#failure
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    throw new Error(`${message}\nat the end of the trace:\n  ${this.#tail.join('\n  ')}`)
+  }
+}
