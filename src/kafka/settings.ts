@@ -81,7 +81,7 @@ export function resolveKafkaSettings(settings: KafkaSettings): ResolvedKafkaSett
     ssl: settings.ssl ?? false,
     sasl: settings.sasl,
     sessionTimeoutMs,
-    heartbeatIntervalMs: Math.max(100, Math.min(1_000, Math.floor(sessionTimeoutMs / 6))),
+    heartbeatIntervalMs: Math.max(100, Math.min(1_000, Math.floor(sessionTimeoutMs / 12))),
     rebalanceTimeoutMs: positive('rebalanceTimeoutMs', settings.rebalanceTimeoutMs ?? 60_000),
     fetchMaxBytes: positive('fetchMaxBytes', settings.fetchMaxBytes ?? 16 * 1024 * 1024),
     fetchMaxBytesPerPartition: positive('fetchMaxBytesPerPartition', settings.fetchMaxBytesPerPartition ?? 1024 * 1024),

@@ -4,16 +4,16 @@ import { table } from '../../../sinks/table.ts'
 import { FenceLostError, UnavailableError } from '../../../src/core/errors.ts'
 import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
 import type { TableBuffer } from '../../../src/postgres/tableBuffer.ts'
+import { proxyTo } from '../../faults/tcpProxy.ts'
 import { freshDatabase } from '../../support/services.ts'
 import { Member } from './member.ts'
-import { openProxy } from './proxy.ts'
 
 const database = await freshDatabase('create table flights (id integer)')
-const proxy = await openProxy(database.url)
+const { proxy, url } = await proxyTo(database.url)
 const sinks = [table('flights')]
 /** Statements may take a second; 5 s beyond it a connection counts as lost. */
 const store = createPostgresStore({
-  url: proxy.url,
+  url,
   statementTimeoutMs: 1_000,
   lockTimeoutMs: 800,
   idleInTransactionTimeoutMs: 1_500,
@@ -95,7 +95,7 @@ describe('a COMMIT that was not answered', () => {
   })
 
   it('is told as such when the store is closed before there is an answer', async () => {
-    const closing = createPostgresStore({ url: proxy.url })
+    const closing = createPostgresStore({ url })
     await closing.open(sinks)
     const inDoubt = await Member.claim(closing, sinks)
     const earlier = proxy.turnedAway

@@ -10,8 +10,8 @@ import { describe, expect, it } from 'vitest'
 import type { Logger } from '../../../src/core/logger.ts'
 import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
 import type { PostgresSettings } from '../../../src/postgres/settings.ts'
+import { proxyTo } from '../../faults/tcpProxy.ts'
 import { freshDatabase } from '../../support/services.ts'
-import { openProxy } from './proxy.ts'
 
 const database = await freshDatabase()
 const changed = (change: (url: URL) => void) => {
@@ -141,8 +141,8 @@ it('warns of a server that a power cut may damage', async () => {
 })
 
 it('takes a way that only forwards for no pooler', async () => {
-  const proxy = await openProxy(database.url)
-  expect(await refusalOf({ url: proxy.url })).toBe('accepted')
+  const { proxy, url } = await proxyTo(database.url)
+  expect(await refusalOf({ url })).toBe('accepted')
   await proxy.close()
 })
 

@@ -1,0 +1,20 @@
+/** Services come and go under load and partitions are added, while producers commit and roll back transactions that overlap. */
+import type { Episode } from '../kinds.ts'
+import { mixed } from '../records.ts'
+
+const members = 3
+
+export async function changeMembers({ scene, tally, first, faults, seed }: Episode): Promise<void> {
+  for (let count = 0; count < members; count++) scene.start()
+  await scene.goesOn('the start')
+  for (let fault = 0; fault < faults; fault++) {
+    const change = (first + fault) % 3
+    await scene.isBusy()
+    if (change === 0) scene.start()
+    else if (change === 1) await scene.terminate(scene.pick(mixed(fault, seed)))
+    else await scene.grow()
+    const name = change === 0 ? 'member joined' : change === 1 ? 'SIGTERM under load' : 'partition added'
+    await scene.goesOn(name)
+    tally.fault(name)
+  }
+}
