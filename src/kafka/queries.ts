@@ -3,7 +3,7 @@
  * a join for as long as a rebalance lasts. Opened by the first question.
  */
 import type { Clock } from '../core/clock.ts'
-import { SourceError } from '../core/errors.ts'
+import { UnavailableError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RecordChunk } from '../core/record.ts'
 import type { LogBounds, TopicPartition } from '../core/source.ts'
@@ -136,7 +136,8 @@ export class Queries {
     await cluster.addMultipleTargetTopics([topic])
     const found = this.#connections.partitionsOf(topic).find(({ partitionId }) => partitionId === partition)
     if (found === undefined) {
-      throw new SourceError('MR-KAFKA-TOPIC-MISSING', {
+      // The group's leader may have seen a partition that was added before this member's metadata, or a broker's, has it.
+      throw new UnavailableError('MR-KAFKA-TOPIC-MISSING', {
         what: `the topic "${topic}" has no partition ${partition}`,
         why: `It has ${this.#connections.partitionsOf(topic).length}.`,
         fix: 'A topic cannot lose partitions; was it created anew?',

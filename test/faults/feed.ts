@@ -30,6 +30,7 @@ export class Feed {
   #transactional: Producer[] = []
   #partitions: number
   #count = 0
+  #transactions = 0
   #stopped = false
   #running: Promise<void> | undefined
 
@@ -101,7 +102,7 @@ export class Feed {
 
   /** Two transactions, one begun inside the other; sometimes one of them is rolled back, sometimes both, sometimes none. */
   async #sendOverlapping(): Promise<void> {
-    const chance = mixed(this.#count, this.#settings.seed) % 4
+    const chance = mixed(this.#transactions++, this.#settings.seed) % 4
     const [outer, inner] = await Promise.all(this.#transactional.map((producer) => producer.transaction()))
     const send = (transaction: Transaction | undefined, aborts: boolean) =>
       this.#sendSome(transaction as Transaction, aborts ? this.#nextAborted() : this.#next())

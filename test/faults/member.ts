@@ -92,7 +92,10 @@ export class Member {
 
   /** The last lines that it printed, for a complaint. */
   get lastWords(): string {
-    return this.#told.slice(-40).join('\n')
+    return this.#told
+      .filter((line) => !line.includes('"level":"debug"'))
+      .slice(-15)
+      .join('\n')
   }
 
   signal(signal: NodeJS.Signals): void {

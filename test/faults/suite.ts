@@ -48,10 +48,7 @@ export interface EpisodeResult {
 }
 
 /** The episodes of a run, longest kinds first, so that none is left alone at the end. */
-function planEpisodes(
-  { sizes, records }: Pick<SuiteSettings, 'sizes' | 'records'>,
-  points: number,
-): PlannedEpisode[] {
+function planEpisodes({ sizes, records }: Pick<SuiteSettings, 'sizes' | 'records'>, points: number): PlannedEpisode[] {
   const total = (kind: Kind) => (kind === 'points' ? sizes.points * points : sizes[kind])
   const all = kindNames.reduce((sum, kind) => sum + total(kind), 0)
   const order: readonly Kind[] = ['postgres', 'brokers', 'proxy', 'points', 'zombies', 'kills', 'members']
