@@ -87,7 +87,10 @@ function stopsOf(request: CommitRequest, buffers: readonly TableBuffer[]): reado
       if (position !== undefined) positions.set(owner, position)
     })
   }
-  return Array.from(positions, ([owner, position]) => ({ owner, position })).sort((a, b) => a.position - b.position)
+  // A group stands where its last member does, and behind it: what is refused of the member alone is not the group's fault.
+  return Array.from(positions, ([owner, position]) => ({ owner, position })).sort(
+    (a, b) => a.position - b.position || b.owner - a.owner,
+  )
 }
 
 // The hint first: whether everything before it goes through, then whether it itself does not. Else the middle.
@@ -107,14 +110,8 @@ async function inTransactionTry(
   stops: readonly Stop[],
   count: number,
 ): Promise<Refusal | undefined> {
-  const last = stops[count - 1]?.position ?? Number.NEGATIVE_INFINITY
-  const selection = {
-    asAppended: false,
-    position(owner: number): number | undefined {
-      const position = request.position(owner)
-      return position !== undefined && position <= last ? position : undefined
-    },
-  }
+  const tried = new Map(stops.slice(0, count).map(({ owner, position }) => [owner, position]))
+  const selection = { asAppended: false, position: (owner: number) => tried.get(owner) }
   await link.query('savepoint probe')
   try {
     await inTransactionWrite(link, buffers, selection)

@@ -321,6 +321,15 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
         expect(await refusalOf(member.commit(3))).toEqual({ ...refused, owner: 0 })
       })
 
+      it('blame a group for its rows, not its last member, which stands at the same place', async () => {
+        const member = await Member.claim(store)
+        member.rows.append({ id: 1, size: 1 }, 1)
+        member.rows.append({ id: 2, size: -1 }, -1)
+        member.totals.append({ k: 'a', n: 1 }, 1)
+        const position = (owner: number) => (owner === -1 ? 1 : owner)
+        expect(await refusalOf(member.commit(2, { position, allInOrder: false }))).toMatchObject({ owner: -1 })
+      })
+
       it('blame by offset order, not by the order in which rows were appended', async () => {
         const member = await Member.claim(store)
         for (const owner of [2, 1, 0]) member.rows.append({ id: 1, label: `${owner}` }, owner)

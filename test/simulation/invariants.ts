@@ -16,8 +16,20 @@ export class Invariants {
     this.#placed = placed
   }
 
-  /** Rows are those of the records before progress; progress never goes back, and its version never stands still. */
+  /** Rows are those of the records before progress. */
   look(): void {
+    this.lookAtProgress()
+    const committed = this.#placed.filter(({ partition, offset }) => offset < this.positionOf(partition))
+    const want = expected(committed.toSorted((a, b) => a.offset - b.offset))
+    for (const table of ['ledger', 'totals', 'parents', 'children', 'grouped'] as const)
+      deepStrictEqual(sorted(this.#database.rows(table)), sorted(want[table]), `rows of ${table}`)
+    const collected = this.#database.rows('millrace.errors').map((row) => `${row.partition}@${row.record_offset}`)
+    deepStrictEqual(collected.toSorted(), want.collected.toSorted(), 'collected items')
+    this.#lookAtOrder()
+  }
+
+  /** Progress never goes back, and neither does its version. */
+  lookAtProgress(): void {
     this.commits++
     for (const { partition, next_offset, version } of this.#database.rows('millrace.progress')) {
       const before = this.#seen.get(Number(partition))
@@ -28,13 +40,6 @@ export class Invariants {
         throw new Error(`the version of partition ${partition} goes back from ${before.version} to ${now.version}`)
       this.#seen.set(Number(partition), now)
     }
-    const committed = this.#placed.filter(({ partition, offset }) => offset < this.positionOf(partition))
-    const want = expected(committed.toSorted((a, b) => a.offset - b.offset))
-    for (const table of ['ledger', 'totals', 'parents', 'children'] as const)
-      deepStrictEqual(sorted(this.#database.rows(table)), sorted(want[table]), `rows of ${table}`)
-    const collected = this.#database.rows('millrace.errors').map((row) => `${row.partition}@${row.record_offset}`)
-    deepStrictEqual(collected.toSorted(), want.collected.toSorted(), 'collected items')
-    this.#lookAtOrder()
   }
 
   positionOf(partition: number): number {

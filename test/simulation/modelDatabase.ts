@@ -11,7 +11,7 @@ export class ModelDatabase {
   readonly #tables = new Map<string, ModelTable>()
   readonly #open = new Set<Transaction>()
   #waiting: (() => void)[] = []
-  /** Called after every COMMIT that was carried out, before anybody learns of it. */
+  /** Called after every COMMIT of changes that was carried out, before anybody learns of it. */
   onCommit: (() => void) | undefined
 
   constructor(tables: readonly TableModel[]) {
@@ -43,7 +43,7 @@ export class ModelDatabase {
   commit(transaction: Transaction): void {
     this.#open.delete(transaction)
     transaction.commit()
-    this.onCommit?.()
+    if (transaction.length > 0) this.onCommit?.()
   }
 
   rollback(transaction: Transaction): void {

@@ -18,6 +18,8 @@ export const deeds = [
   'doubles',
   'parent',
   'child',
+  'refused in a group',
+  'breaks off',
 ] as const
 export type Deed = (typeof deeds)[number]
 
@@ -45,6 +47,10 @@ const totals = table<{ acct: string; n: number; low: number; high: number }>('to
 })
 const parents = table<{ acct: string }>('parents', { key: 'acct', onConflict: 'nothing' })
 const children = table<{ id: number; parent: string }>('children')
+const grouped = table<{ id: number; amount: number }>('grouped')
+
+/** How long an order that breaks off wants to be left alone, after the moment at which it was made. */
+const waitMs = 1_500
 
 export const tables: readonly TableModel[] = [
   {
@@ -67,12 +73,21 @@ export const tables: readonly TableModel[] = [
     notNull: ['id'],
     reference: { column: 'parent', table: 'parents', otherColumn: 'acct' },
   },
+  {
+    name: 'grouped',
+    columns: { id: 'integer', amount: 'integer' },
+    notNull: ['id'],
+    checks: [{ name: 'amount', holds: ({ amount }) => Number(amount) >= 0 }],
+  },
 ]
 
-export function ordersPlan(): readonly Stream<unknown>[] {
+/** @param now the moment, for orders that break off until later */
+export function ordersPlan(now: () => number): readonly Stream<unknown>[] {
   const read = stream('orders')
     .from(orders)
-    .tap(({ deed }) => {
+    .tap(({ deed }, { records: [record] }) => {
+      const madeAt = record?.timestamp?.getTime() ?? 0
+      if (deed === 'breaks off' && now() < madeAt + waitMs) signal.break('too early', { resumeAfterMs: 400 })
       if (deed === 'ignored') signal.ignore('not wanted')
       if (deed === 'throws') throw new Error('thrown')
     })
@@ -98,6 +113,10 @@ export function ordersPlan(): readonly Stream<unknown>[] {
   return [
     written,
     read.filter(({ deed }) => deed === 'parent').to(parents, ({ key }) => ({ acct: key })),
+    read
+      .batch({ max: 3, maxWaitMs: 150 })
+      .flatten()
+      .to(grouped, ({ id, deed }) => ({ id, amount: deed === 'refused in a group' ? -1 : id })),
     read.filter(({ deed }) => deed === 'child').to(children, ({ id, key }) => ({ id, parent: key })),
   ]
 }
@@ -114,6 +133,7 @@ export interface Expected {
   readonly totals: readonly Values[]
   readonly parents: readonly Values[]
   readonly children: readonly Values[]
+  readonly grouped: readonly Values[]
   /** `partition@offset` of collected items. */
   readonly collected: readonly string[]
 }
@@ -125,6 +145,7 @@ export function expected(records: readonly Placed[]): Expected {
   const sums = new Map<string, number[]>()
   const rows: Values[] = []
   const childRows: Values[] = []
+  const groupedRows: Values[] = []
   const collected: string[] = []
   for (const { partition, offset, order } of records) {
     const { id, key, deed } = order
@@ -133,6 +154,7 @@ export function expected(records: readonly Placed[]): Expected {
       deed === 'throws' ||
       deed === 'rejects' ||
       deed === 'refused' ||
+      deed === 'refused in a group' ||
       (deed === 'unique' && marks.has(key)) ||
       (deed === 'child' && !accounts.has(key))
     if (isCollected) {
@@ -152,6 +174,7 @@ export function expected(records: readonly Placed[]): Expected {
       rows.push(row)
       sums.set(key, [...(sums.get(key) ?? []), id])
     }
+    groupedRows.push({ id: String(id), amount: String(id) })
     if (deed === 'unique') marks.add(key)
     if (deed === 'parent') accounts.add(key)
     if (deed === 'child') childRows.push({ id: String(id), parent: key })
@@ -166,6 +189,7 @@ export function expected(records: readonly Placed[]): Expected {
     })),
     parents: Array.from(accounts, (acct) => ({ acct })),
     children: childRows,
+    grouped: groupedRows,
     collected,
   }
 }

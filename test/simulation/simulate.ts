@@ -15,7 +15,7 @@ import { ModelServer } from './modelServer.ts'
 import { type Order, orders, ordersPlan, type Placed, tables } from './orders.ts'
 import { randomNumbers } from './random.ts'
 import { codeOf, SimulatedProcess } from './simulatedProcess.ts'
-import { type Fault, horizonMs, type Sending, type Story } from './story.ts'
+import { type Disaster, type Fault, horizonMs, type Sending, type Story } from './story.ts'
 
 export interface Outcome {
   /** Of every message, fault and end of a process, with its moment. */
@@ -58,6 +58,11 @@ class Simulation {
   #partitions: number
   #started = 0
   #slowUntilMs = 0
+  /** Whether there are other records now than those that were sent. */
+  #isOver = false
+  #mayEndWith = /^$/
+  /** Processes that ended with what they may end with. */
+  #refusals = 0
   #failure: { readonly error: unknown } | undefined
 
   constructor(story: Story, tell?: (line: string) => void) {
@@ -78,7 +83,8 @@ class Simulation {
     this.#invariants = new Invariants(this.#database, this.#placed)
     this.#database.onCommit = () => {
       try {
-        this.#invariants.look()
+        if (this.#isOver) this.#invariants.lookAtProgress()
+        else this.#invariants.look()
       } catch (error) {
         this.#failure ??= { error }
       }
@@ -98,12 +104,14 @@ class Simulation {
       this.#fail(`not everything is committed: ${this.#invariants.standing()}`)
     this.#throwFailure()
     this.#invariants.atTheEnd()
+    const recoveryMs = this.#clock.now() - lastFaultMs
+    if (this.#story.disaster !== undefined) await this.#endWith(this.#story.disaster)
     return {
       traceHash: this.#hash.digest('hex'),
       records: this.#placed.length,
       commits: this.#invariants.commits,
       faults: faults.length,
-      recoveryMs: this.#clock.now() - lastFaultMs,
+      recoveryMs,
     }
   }
 
@@ -123,7 +131,7 @@ class Simulation {
     const process: SimulatedProcess = new SimulatedProcess({
       name: `p${this.#started++}`,
       group,
-      leaves: leavesOf(ordersPlan()),
+      leaves: leavesOf(ordersPlan(() => this.#clock.now())),
       maxItems: this.#story.maxItems,
       broker: this.#broker,
       server: this.#server,
@@ -133,7 +141,8 @@ class Simulation {
       onEnd: ({ killed, error }) => {
         const why = killed ? 'is killed' : error === undefined ? 'ends' : `ends with ${codeOf(error)}`
         this.#note(`${process.name} ${why}`)
-        if (error !== undefined && !passing.test(codeOf(error))) this.#failure ??= { error }
+        if (this.#mayEndWith.test(codeOf(error))) this.#refusals++
+        else if (error !== undefined && !passing.test(codeOf(error))) this.#failure ??= { error }
         this.#broker.expel(process.client)
         this.#server.forget(process, this.#random(3) === 0 ? sessionMs : this.#latency())
         this.#processes.splice(this.#processes.indexOf(process), 1)
@@ -249,10 +258,50 @@ class Simulation {
   #calm(): void {
     this.#note('calm')
     this.#slowUntilMs = 0
-    for (const process of this.#processes) {
-      process.doom = undefined
-      process.resume()
+    for (const process of this.#processes) process.resume()
+  }
+
+  /**
+   * Records that progress has passed are not there any more, or are others. No process may go on as if nothing had happened:
+   * where something was lost, each says what it found and ends, and nothing is committed any more.
+   */
+  async #endWith(disaster: Disaster): Promise<void> {
+    const isLost = ({ partition, offset }: Placed) =>
+      disaster.kind === 'recreated' ||
+      offset >= Math.max(disaster.keep, this.#broker.bounds({ topic: orders.name, partition }).start)
+    // Positions behind the last record that was taken, of markers and aborted records, are not recognised by anything.
+    const partitions = [...this.#ends().keys()]
+    const harmed = partitions
+      .filter((partition) => this.#placed.some((record) => record.partition === partition && isLost(record)))
+      .map((partition) => ({ partition, position: this.#invariants.positionOf(partition) }))
+    this.#note(`${JSON.stringify(disaster)} of ${JSON.stringify(harmed)}`)
+    this.#isOver = true
+    this.#mayEndWith = /^MR-(SOURCE-|KAFKA-)/
+    if (disaster.kind === 'truncated') {
+      for (const partition of partitions) this.#broker.truncate(orders.name, partition, disaster.keep)
+    } else {
+      this.#broker.deleteTopic(orders.name)
+      await this.#run(restartMs, () => false)
+      this.#broker.createTopic(orders.name, this.#partitions)
     }
+    if (harmed.length === 0) return
+    await this.#run(restartMs, () => false)
+    // As many as were there before, or more: now only what they are tells them from those that were read.
+    const count =
+      disaster.kind === 'recreated' ? disaster.records : 2 * Math.max(...harmed.map(({ position }) => position))
+    for (let id = 0; id < count; id++) {
+      for (const partition of partitions) this.#broker.append(orders.name, partition, { value: Buffer.from('{}') })
+    }
+    this.#refusals = 0
+    // An owner may still wait for an answer that never comes.
+    await this.#run(patienceMs, () => this.#refusals > 0)
+    await this.#run(restartMs, () => false)
+    for (const { partition, position } of harmed) {
+      const now = this.#invariants.positionOf(partition)
+      if (now !== position)
+        throw new Error(`partition ${partition} went on from ${position} to ${now} over records that were not the same`)
+    }
+    if (this.#refusals === 0) throw new Error('nobody said that the log is not the one that was read')
   }
 
   #ends(): ReadonlyMap<number, number> {

@@ -42,7 +42,15 @@ export interface Story {
   readonly maxItems: number
   readonly sent: readonly Sending[]
   readonly faults: readonly { readonly atMs: number; readonly fault: Fault }[]
+  /** What happens to the topic when all is done. */
+  readonly disaster: Disaster | undefined
 }
+
+export type Disaster =
+  /** A leader that had not all records: what is left of each partition. */
+  | { readonly kind: 'truncated'; readonly keep: number }
+  /** The topic is deleted and made again, with other records. */
+  | { readonly kind: 'recreated'; readonly records: number }
 
 /** While records come and faults strike. */
 export const horizonMs = 10_000
@@ -102,6 +110,11 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({ kind: fc.constant('retention' as const), partition: process }),
 )
 
+const disaster: fc.Arbitrary<Disaster> = fc.oneof(
+  fc.record({ kind: fc.constant('truncated' as const), keep: fc.nat({ max: 20 }) }),
+  fc.record({ kind: fc.constant('recreated' as const), records: fc.nat({ max: 40 }) }),
+)
+
 export const stories: fc.Arbitrary<Story> = fc.record({
   seed: fc.nat({ max: 2 ** 31 - 1 }),
   partitions: fc.integer({ min: 1, max: 3 }),
@@ -110,6 +123,7 @@ export const stories: fc.Arbitrary<Story> = fc.record({
   maxItems: fc.integer({ min: 1, max: 8 }),
   sent: fc.array(sending, { maxLength: 60, size: 'max' }),
   faults: fc.array(fc.record({ atMs, fault }), { maxLength: 12, size: 'max' }),
+  disaster: fc.option(disaster, { freq: 3, nil: undefined }),
 })
 
 /** The story of a seed. */
