@@ -59,6 +59,13 @@ export class Connections {
       metadataMaxAge: settings.metadataMaxAgeMs,
       allowAutoTopicCreation: false,
       socketFactory: this.#sockets.factory,
+      // A request that was not answered in time leaves a connection on which nothing may ever be answered again: break it.
+      // Heard of here and not from the error, which kafkajs keeps to itself when it asks for metadata or a coordinator.
+      instrumentationEmitter: {
+        emit: (event, { broker }) => {
+          if (event === 'network.request_timeout') this.#sockets.drop(broker)
+        },
+      },
       // kafkajs tries each broker of the list once or twice; how long it goes on is decided here.
       retry: { retries: Math.max(2, settings.brokers.length), initialRetryTime: firstPauseMs, maxRetryTime: 1_000 },
     })
@@ -90,9 +97,7 @@ export class Connections {
     const apiKey = apiKeys[name]
     const definitions = requests[name]
     if (apiKey === undefined || definitions === undefined) throw new TypeError(`kafkajs has no request ${name}`)
-    return (await this.#watched(broker, () =>
-      broker.connectionPool.send(broker.lookupRequest(apiKey, definitions)(args)),
-    )) as T
+    return (await broker.connectionPool.send(broker.lookupRequest(apiKey, definitions)(args))) as T
   }
 
   /** Fetches; throws SourceError MR-KAFKA-VERSION from brokers older than 2.3. */
@@ -105,7 +110,7 @@ export class Connections {
         fix: 'Use a newer Kafka.',
       })
     }
-    return this.#watched(broker, () => broker.connectionPool.send(fetchRequest(this.kafkajs, asked)))
+    return broker.connectionPool.send(fetchRequest(this.kafkajs, asked))
   }
 
   /**
@@ -127,18 +132,6 @@ export class Connections {
         if (judge(error).reaction === 'stop') throw kafkaError(error, this.context)
       }
       await sleep(this.#clock, Math.min(pauseBefore(attempt), Math.max(0, until - this.#clock.now())), signal)
-    }
-  }
-
-  /** A request that was not answered in time leaves a connection on which all later answers are late, too: break it. */
-  async #watched<T>(broker: Broker, send: () => Promise<T>): Promise<T> {
-    try {
-      return await send()
-    } catch (error) {
-      if ((error as Error).name === 'KafkaJSRequestTimeoutError') {
-        this.#sockets.drop(broker.connectionPool.host, broker.connectionPool.port)
-      }
-      throw error
     }
   }
 }

@@ -101,6 +101,8 @@ export interface ClusterOptions {
   readonly metadataMaxAge: number
   readonly allowAutoTopicCreation: boolean
   readonly socketFactory: SocketFactory
+  /** Told of every request, and of those that were not answered in time; `broker` is its `host:port`. */
+  readonly instrumentationEmitter: { emit(event: string, payload: { readonly broker: string }): void }
   readonly retry: { retries: number; initialRetryTime: number; maxRetryTime: number }
 }
 

@@ -23,8 +23,8 @@ export interface Sockets {
   readonly factory: SocketFactory
   /** Every address that was tried, in the order of the first try. */
   sightings(): readonly BrokerSighting[]
-  /** Breaks the connections to one broker; kafkajs makes new ones at the next request. */
-  drop(host: string, port: number): void
+  /** Breaks the connections to one broker, `host:port`; kafkajs makes new ones at the next request. */
+  drop(address: string): void
   /** Breaks all connections; no new one is made from now on. */
   close(): void
 }
@@ -62,7 +62,7 @@ export function createSockets(connectTimeoutMs: number): Sockets {
   return {
     factory,
     sightings: () => [...seen.values()],
-    drop: (host, port) => breakAll(`${host}:${port}`, 'the connection did not answer'),
+    drop: (address) => breakAll(address, 'the connection did not answer'),
     close: () => {
       closed = true
       breakAll(undefined, 'the client is closed')

@@ -58,7 +58,7 @@ export class Feed {
 
   async start(): Promise<void> {
     await this.#connect()
-    this.#running = this.#run()
+    this.resume()
   }
 
   /** Sends to as many partitions from now on. */
@@ -67,8 +67,13 @@ export class Feed {
     // A producer learns of new partitions when it connects.
     await this.#disconnect()
     this.#partitions = partitions
-    this.#stopped = false
     await this.start()
+  }
+
+  /** Goes on after a stop. */
+  resume(): void {
+    this.#stopped = false
+    this.#running = this.#run()
   }
 
   async stop(): Promise<void> {

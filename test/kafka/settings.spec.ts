@@ -18,7 +18,7 @@ describe('resolveKafkaSettings', () => {
     for (const sessionTimeoutMs of [600, 6_000, 30_000]) {
       const { heartbeatIntervalMs } = resolveKafkaSettings({ ...least, sessionTimeoutMs })
       expect(heartbeatIntervalMs * 3).toBeLessThanOrEqual(sessionTimeoutMs)
-      expect(heartbeatIntervalMs).toBeLessThanOrEqual(1_000)
+      expect(heartbeatIntervalMs).toBe(Math.max(100, Math.min(1_000, sessionTimeoutMs / 12)))
     }
   })
 

@@ -4,7 +4,7 @@ import type { Holdings } from '../killPoint.ts'
 import type { Episode } from '../kinds.ts'
 import type { Member } from '../member.ts'
 import type { Scene } from '../scene.ts'
-import { proxyTo, TcpProxy, type Traffic } from '../tcpProxy.ts'
+import { proxyTo, TcpProxy } from '../tcpProxy.ts'
 
 const members = 2
 
@@ -18,19 +18,38 @@ interface Linked {
 type Side = 'postgres' | 'kafka'
 
 const lostAnswer = "COMMIT's answer dropped"
-const disturbances = ['cut', 'reset', 'slow', 'byte by byte', 'silent', 'requests lost', 'answers lost'] as const
-const both = disturbances.flatMap((what) => (['postgres', 'kafka'] as const).map((side) => ({ what, side })))
+type Disturbance = 'cut' | 'reset' | 'slow' | 'byte by byte' | 'silent' | 'requests lost' | 'answers lost'
+
+/** A short run does the first seven. */
+const others: readonly { readonly side: Side; readonly what: Disturbance }[] = [
+  { side: 'kafka', what: 'silent' },
+  { side: 'postgres', what: 'cut' },
+  { side: 'postgres', what: 'silent' },
+  { side: 'kafka', what: 'reset' },
+  { side: 'postgres', what: 'slow' },
+  { side: 'kafka', what: 'answers lost' },
+  { side: 'postgres', what: 'byte by byte' },
+  { side: 'kafka', what: 'requests lost' },
+  { side: 'postgres', what: 'reset' },
+  { side: 'postgres', what: 'requests lost' },
+  { side: 'kafka', what: 'cut' },
+  { side: 'kafka', what: 'slow' },
+  { side: 'postgres', what: 'answers lost' },
+  { side: 'kafka', what: 'byte by byte' },
+]
 
 /** Three of ten are a lost answer to COMMIT; the others take turns. */
-function turnOf(fault: number): typeof lostAnswer | (typeof both)[number] {
-  const others = Math.floor(fault / 10) * 7 + (fault % 10) - 3
-  return fault % 10 < 3 ? lostAnswer : (both[others % both.length] ?? lostAnswer)
+function turnOf(fault: number): typeof lostAnswer | (typeof others)[number] {
+  const other = Math.floor(fault / 10) * 7 + (fault % 10) - 3
+  return fault % 10 < 3 ? lostAnswer : (others[other % others.length] ?? lostAnswer)
 }
 
 export async function disturbNetwork({ scene, tally, first, faults }: Episode): Promise<void> {
   const linked = await Promise.all(Array.from({ length: members }, () => startLinked(scene)))
   await scene.goesOn('the start')
+  await comesToRest(scene)
   const before = await Promise.all(linked.map(({ member }) => member.holdings()))
+  scene.feed.resume()
   for (let fault = 0; fault < faults; fault++) {
     const turn = turnOf(first + fault)
     const struck = linked[fault % members] as Linked
@@ -41,8 +60,14 @@ export async function disturbNetwork({ scene, tally, first, faults }: Episode): 
     await scene.goesOn(name)
     tally.fault(name)
   }
-  await scene.feed.stop()
+  await comesToRest(scene)
   await holdNoMore(scene, linked, before)
+}
+
+/** Nothing is left to do, so that what is held at two such times can be compared. */
+async function comesToRest(scene: Scene): Promise<void> {
+  await scene.feed.stop()
+  await scene.until('everything is committed', () => scene.feed.lag === 0)
 }
 
 async function startLinked(scene: Scene): Promise<Linked> {
@@ -60,12 +85,7 @@ async function dropAnswer(scene: Scene, postgres: TcpProxy): Promise<void> {
   await scene.until('a COMMIT has lost its answer', () => !postgres.isArmed)
 }
 
-async function disturb(
-  scene: Scene,
-  { member, ...proxies }: Linked,
-  side: Side,
-  what: (typeof disturbances)[number],
-): Promise<void> {
+async function disturb(scene: Scene, { member, ...proxies }: Linked, side: Side, what: Disturbance): Promise<void> {
   const proxy = proxies[side]
   if (what === 'cut') return proxy.cut()
   if (what === 'reset') return proxy.reset()
@@ -84,7 +104,7 @@ async function disturb(
 }
 
 /** What a member is thrown out of its group for. */
-const lasting: ReadonlySet<Traffic> = new Set<Traffic>(['silent', 'requests lost', 'answers lost'])
+const lasting: ReadonlySet<Disturbance> = new Set<Disturbance>(['silent', 'requests lost', 'answers lost'])
 
 /** Bytes that a heap may differ by for other reasons: what is compiled, what is buffered. */
 const heapSlack = 48 * 1024 * 1024
