@@ -38,6 +38,7 @@ export class Member {
   /** What it printed, but for commits. */
   readonly #told: string[] = []
   #end: MemberEnd | undefined
+  #error = ''
   #joins = 0
 
   constructor(settings: MemberSettings) {
@@ -63,9 +64,11 @@ export class Member {
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#hear(line))
-    }
+    if (this.#process.stdout !== null)
+      createInterface({ input: this.#process.stdout }).on('line', (line) => this.#hear(line))
+    this.#process.stderr?.on('data', (text: Buffer) => {
+      this.#error += text.toString()
+    })
     this.#ended = once(this.#process, 'close').then(([code, signal]) => {
       this.#end = { code, signal }
       return this.#end
@@ -90,12 +93,15 @@ export class Member {
     return this.#joins
   }
 
+  /** What it said on standard error: why it ended. */
+  get error(): string {
+    return this.#error
+  }
+
   /** The last lines that it printed, for a complaint. */
   get lastWords(): string {
-    return this.#told
-      .filter((line) => !line.includes('"level":"debug"'))
-      .slice(-15)
-      .join('\n')
+    const log = this.#told.filter((line) => !line.includes('"level":"debug"')).slice(-15)
+    return [...log, this.#error].join('\n')
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -114,9 +120,9 @@ export class Member {
     return this.#end === undefined && / T /.test(readFileSync(`/proc/${this.pid}/stat`, 'utf8').replace(/^.*\)/, ''))
   }
 
-  /** How many lines of its log, commits left out, match. */
+  /** How many lines of its log, commits left out, match, and the error that it ended with. */
   told(what: RegExp): number {
-    return this.#told.filter((line) => what.test(line)).length
+    return [...this.#told, this.#error].filter((line) => what.test(line)).length
   }
 
   /** Lets it strike itself when it gets to a point. */

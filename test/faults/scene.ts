@@ -173,7 +173,7 @@ export class Scene {
     for (const member of [...this.members]) {
       if (member.end === undefined) continue
       const { codes = [], names } = this.startAgain ?? {}
-      if (!codes.includes(member.end.code ?? -1) || names?.test(member.lastWords) !== true)
+      if (!codes.includes(member.end.code ?? -1) || names?.test(member.error) !== true)
         throw new Error(`a service ended by itself: ${endOf(member)}`)
       this.dismiss(member)
       this.start()
