@@ -1,13 +1,16 @@
 /** The one source of time: everything that waits or looks at the clock takes one, so that tests can own it. */
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /**
+   * Whole milliseconds; since the epoch when the process started. It never goes back, whoever sets the machine's clock: what
+   * is measured with it is how long something takes.
+   */
   now(): number
   /** Calls back once after `ms`; the answer cancels it. */
   schedule(ms: number, callback: () => void): () => void
 }
 
 export const systemClock: Clock = {
-  now: () => Date.now(),
+  now: () => Math.floor(performance.timeOrigin + performance.now()),
   schedule(ms, callback) {
     const timer = setTimeout(callback, ms)
     return () => clearTimeout(timer)

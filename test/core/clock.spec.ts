@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { sleep, systemClock } from '../../src/core/clock.ts'
 import { VirtualClock } from '../../src/testing/virtualClock.ts'
 
@@ -25,6 +25,19 @@ describe('sleep', () => {
     expect(await sleep(systemClock, 5)).toBe('elapsed')
     expect(systemClock.now()).toBeGreaterThanOrEqual(before)
     systemClock.schedule(60_000, () => {})()
+  })
+})
+
+describe('the real clock', () => {
+  it('goes on when the clock of the machine is set back', () => {
+    const before = systemClock.now()
+    expect(Math.abs(before - Date.now())).toBeLessThan(60_000)
+    const machine = vi.spyOn(Date, 'now').mockReturnValue(before - 3_600_000)
+    try {
+      expect(systemClock.now()).toBeGreaterThanOrEqual(before)
+    } finally {
+      machine.mockRestore()
+    }
   })
 })
 

@@ -23,7 +23,7 @@ export interface Outcome {
   readonly records: number
   readonly commits: number
   readonly faults: number
-  /** Virtual milliseconds from the last fault to the end. */
+  /** Virtual milliseconds from the last moment at which something could go wrong to that at which all was committed. */
   readonly recoveryMs: number
 }
 

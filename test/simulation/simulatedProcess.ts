@@ -108,7 +108,7 @@ export class SimulatedProcess implements Peer {
     this.#end({ killed: true })
   }
 
-  /** Somebody sets the clock of its machine. */
+  /** Its clock jumps ahead, as after a machine has slept. */
   jump(ms: number): void {
     this.#skewMs += ms
   }

@@ -98,7 +98,7 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({
     kind: fc.constant('clock jump' as const),
     process,
-    byMs: fc.integer({ min: -3_600_000, max: 3_600_000 }),
+    byMs: fc.integer({ min: 1, max: 3_600_000 }),
   }),
   fc.constant({ kind: 'join' as const }),
   fc.constant({ kind: 'rebalance' as const }),

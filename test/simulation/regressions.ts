@@ -1,0 +1,31 @@
+/** Stories that failed once, shrunk: each is played with every run of the tests. */
+import type { Sending, Story } from './story.ts'
+
+const sent = (atMs: number, key: string, deed: Sending['deed']): Sending => ({
+  atMs,
+  key,
+  deed,
+  transaction: undefined,
+})
+
+const quiet: Story = {
+  seed: 0,
+  partitions: 1,
+  processes: 1,
+  chunk: 1,
+  maxItems: 2,
+  sent: [],
+  faults: [],
+  disaster: undefined,
+}
+
+export const regressions: readonly { readonly name: string; readonly story: Story }[] = [
+  {
+    // The group and its last member stand at the same position; the child was blamed for what the group had refused.
+    name: 'a group is refused, and its last member has rows of its own that are not',
+    story: {
+      ...quiet,
+      sent: [sent(0, 'e', 'parent'), sent(1, 'e', 'child'), sent(0, 'a', 'refused in a group')],
+    },
+  },
+]
