@@ -85,7 +85,7 @@ export class Feed {
   async finish(records: number): Promise<void> {
     await this.stop()
     while (this.#count < records) {
-      if (this.lag > 10 * ahead) await sleep(20)
+      if (this.lag >= 2 * ahead) await sleep(20)
       else await this.#send()
     }
     const last = Array.from({ length: this.#partitions }, (_, partition) => lastRecordOf(partition))
