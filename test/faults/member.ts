@@ -57,6 +57,7 @@ export class Member {
         FAULTS_MARKS: this.#file('marks'),
         FAULTS_REPORT: this.#file('report'),
         MILLRACE_GROUP: settings.topic,
+        MILLRACE_KAFKA_CLIENT_ID: settings.name,
         MILLRACE_FROM: 'earliest',
         MILLRACE_KAFKA_BROKERS: settings.brokers.join(','),
         MILLRACE_POSTGRES_URL: database.href,

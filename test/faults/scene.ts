@@ -154,6 +154,16 @@ export class Scene {
     return this.members.map((member) => `── ${member.name}\n${member.lastWords}`).join('\n')
   }
 
+  /** Waits until the group is at work without a service that has stopped: others have what it had. */
+  async isForgotten(member: Member): Promise<void> {
+    await this.#inKafka(async (admin) => {
+      await this.until(`the group forgets ${member.name}`, async () => {
+        const [group] = (await admin.describeGroups([this.topic])).groups
+        return group?.state === 'Stable' && group.members.every(({ clientId }) => clientId !== member.name)
+      })
+    })
+  }
+
   get committed(): number {
     return [...this.watcher.positions.values()].reduce((sum, next) => sum + next, 0)
   }

@@ -23,6 +23,9 @@ export interface SuiteSettings {
   readonly log: (text: string) => void
 }
 
+/** Characters of what services said last, in a finding. */
+const longestWords = 6_000
+
 interface PlannedEpisode {
   /** Says all that decides about it but the seed. */
   readonly id: string
@@ -105,7 +108,7 @@ async function runEpisode(planned: PlannedEpisode, servers: Servers, settings: S
     findings = await scene.findings()
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    findings = [{ law: 'process', text: `${text}\n${scene?.lastWords ?? ''}` }]
+    findings = [{ law: 'process', text: `${text}\n${(scene?.lastWords ?? '').slice(-longestWords)}` }]
   } finally {
     await scene
       ?.close()
@@ -147,7 +150,10 @@ async function startOwn(needs: 'kafka' | 'postgres' | undefined): Promise<Own> {
 
 function told({ id, ms, records, findings, looks }: EpisodeResult): string {
   const laws = [...new Set(findings.map(({ law }) => law))].join(', ')
-  const verdict = findings.length === 0 ? 'sound' : `${findings.length} FINDINGS (${laws}), first: ${findings[0]?.text}`
+  const verdict =
+    findings.length === 0
+      ? 'sound'
+      : `${findings.length} FINDINGS (${laws}), first: ${findings[0]?.text.split('\n')[0]}`
   return `${id}: ${(ms / 1_000).toFixed(0)} s, ${records} records, ${looks} looks, ${verdict}`
 }
 

@@ -16,6 +16,7 @@ export async function stopAndGoOn({ scene, tally, first, faults }: Episode): Pro
     const zombie = scene.pick(first + fault)
     await provoke(scene, zombie, point, 'SIGSTOP')
     await scene.until(`${zombie.name} has stopped`, () => zombie.isStopped)
+    await scene.isForgotten(zombie)
     await scene.goesOn(`SIGSTOP at "${point}"`)
     const { joins } = zombie
     zombie.signal('SIGCONT')
