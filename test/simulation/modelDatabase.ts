@@ -43,7 +43,7 @@ export class ModelDatabase {
   commit(transaction: Transaction): void {
     this.#open.delete(transaction)
     transaction.commit()
-    if (transaction.length > 0) this.onCommit?.()
+    if (transaction.hasChanges) this.onCommit?.()
   }
 
   rollback(transaction: Transaction): void {

@@ -43,21 +43,28 @@ export class ModelSession {
   async run(sent: Sent, interrupted: AbortSignal): Promise<Reply> {
     let reply: Reply = { command: '', rows: [] }
     for (const text of sent.text.split(/;\s+(?=select millrace\.fence)/)) {
-      reply = await this.#one({ ...sent, text }, AbortSignal.any([this.#ended.signal, interrupted]))
+      try {
+        reply = await this.#one({ ...sent, text }, AbortSignal.any([this.#ended.signal, interrupted]))
+      } catch (error) {
+        this.#transaction?.fail()
+        throw error
+      }
     }
     return reply
   }
 
   async #one(sent: Sent, interrupted: AbortSignal): Promise<Reply> {
     const [word = '', second] = sent.text.trim().toLowerCase().split(/\s+/)
+    const open = this.#transaction
     if (word === 'begin') {
+      if (open?.state === 'failed') throw aborted()
       this.#transaction ??= this.#database.begin()
       return { command: 'BEGIN', rows: [] }
     }
-    const open = this.#transaction
     if (word === 'commit') return { command: this.#commit(), rows: [] }
     if (word === 'rollback' && second === 'to') {
-      open?.rollbackTo(sent.text.trim().split(/\s+/).at(-1) ?? '')
+      if (open === undefined) throw refusal('25P01', 'ROLLBACK TO SAVEPOINT can only be used in transaction blocks')
+      open.rollbackTo(sent.text.trim().split(/\s+/).at(-1) ?? '')
       return { command: 'ROLLBACK', rows: [] }
     }
     if (word === 'rollback') {
@@ -65,23 +72,23 @@ export class ModelSession {
       this.#transaction = undefined
       return { command: 'ROLLBACK', rows: [] }
     }
-    if (open?.state === 'failed') throw refusal('25P02', 'current transaction is aborted')
+    if (open?.state === 'failed') throw aborted()
     if (word === 'savepoint') {
-      open?.savepoint(second ?? '')
+      if (open === undefined) throw refusal('25P01', 'SAVEPOINT can only be used in transaction blocks')
+      open.savepoint(second ?? '')
       return { command: 'SAVEPOINT', rows: [] }
     }
     const transaction = open ?? this.#database.begin()
-    const before = transaction.length
     try {
       const rows = await carryOut({ ...sent, database: this.#database, transaction, interrupted })
-      if (open === undefined) this.#database.commit(transaction)
+      transaction.afterStatement()
+      if (open === undefined) {
+        transaction.checkDeferred()
+        this.#database.commit(transaction)
+      }
       return { command: word.toUpperCase(), rows }
     } catch (error) {
       if (open === undefined) this.#database.rollback(transaction)
-      else if (transaction.state !== 'ended') {
-        transaction.undo(before)
-        transaction.state = 'failed'
-      }
       throw error
     }
   }
@@ -103,4 +110,8 @@ export class ModelSession {
     this.#database.commit(transaction)
     return 'COMMIT'
   }
+}
+
+function aborted(): Error {
+  return refusal('25P02', 'current transaction is aborted')
 }

@@ -83,7 +83,7 @@ const known: readonly Known[] = [
   {
     text: /^set constraints all immediate$/,
     run({ transaction }) {
-      transaction.checkDeferred()
+      transaction.setImmediate()
       return []
     },
   },
@@ -172,16 +172,31 @@ function writeProgress({ database, transaction }: Asked, values: Values): Values
   return values
 }
 
+/** Lines are parsed and checked first, and only then do they go past the unique indexes: Postgres inserts many at once. */
 async function copy(asked: Asked, name: string, columns: readonly string[]): Promise<Answer> {
   const table = asked.database.table(name)
   const lines = (asked.data ?? '').split('\n').slice(0, -1)
-  for (const [index, line] of lines.entries()) {
+  const at = (index: number, error: unknown) => {
+    if (error instanceof pg.DatabaseError) error.where = `COPY ${name}, line ${index + 1}: "${lines[index]}"`
+    return error
+  }
+  const rows = lines.map((line, index) => {
     try {
-      const cells = line.split('\t').map((cell) => (cell === '\\N' ? null : unescaped(cell)))
-      await insert(asked, table, table.checked(named(columns, cells)))
+      return table.checked(
+        named(
+          columns,
+          line.split('\t').map((cell) => (cell === '\\N' ? null : unescaped(cell))),
+        ),
+      )
     } catch (error) {
-      if (error instanceof pg.DatabaseError) error.where = `COPY ${name}, line ${index + 1}: "${line}"`
-      throw error
+      throw at(index, error)
+    }
+  })
+  for (const [index, row] of rows.entries()) {
+    try {
+      await insert(asked, table, row)
+    } catch (error) {
+      throw at(index, error)
     }
   }
   return []

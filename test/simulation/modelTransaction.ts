@@ -10,8 +10,10 @@ interface Change {
 export class Transaction {
   readonly #database: ModelDatabase
   readonly #changes: Change[] = []
-  readonly #savepoints: { readonly name: string; readonly length: number }[] = []
+  readonly #savepoints: { readonly name: string; readonly length: number; readonly isImmediate: boolean }[] = []
   readonly #touched = new Map<ModelTable, Set<ModelRow>>()
+  /** Whether constraints are looked at after every statement from now on. */
+  #isImmediate = false
   #waitsFor: Transaction | undefined
   state: 'open' | 'failed' | 'ended' = 'open'
 
@@ -52,7 +54,7 @@ export class Transaction {
   }
 
   savepoint(name: string): void {
-    this.#savepoints.push({ name, length: this.#changes.length })
+    this.#savepoints.push({ name, length: this.#changes.length, isImmediate: this.#isImmediate })
   }
 
   /** @throws DatabaseError 3B001 */
@@ -60,18 +62,36 @@ export class Transaction {
     const savepoint = this.#savepoints.findLast((one) => one.name === name)
     if (savepoint === undefined) throw refusal('3B001', `savepoint "${name}" does not exist`)
     this.#savepoints.length = this.#savepoints.lastIndexOf(savepoint) + 1
-    this.undo(savepoint.length)
+    this.#undo(savepoint.length)
+    this.#isImmediate = savepoint.isImmediate
     this.state = 'open'
   }
 
-  get length(): number {
-    return this.#changes.length
+  get hasChanges(): boolean {
+    return this.#changes.length > 0
   }
 
-  /** Takes back every change after the first `length`. */
-  undo(length: number): void {
+  /** A statement has failed: what was done since the last savepoint is taken back at once, locks and all. */
+  fail(): void {
+    if (this.state === 'ended') return
+    this.#undo(this.#savepoints.at(-1)?.length ?? 0)
+    this.state = 'failed'
+  }
+
+  #undo(length: number): void {
     for (const { row, before } of this.#changes.splice(length).reverse()) Object.assign(row, before)
     this.#database.changed()
+  }
+
+  /** Looks at what is put off, and does so after every statement from now on. @throws DatabaseError 23503 */
+  setImmediate(): void {
+    this.checkDeferred()
+    this.#isImmediate = true
+  }
+
+  /** @throws DatabaseError 23503 */
+  afterStatement(): void {
+    if (this.#isImmediate) this.checkDeferred()
   }
 
   /** What is put off until COMMIT. @throws DatabaseError 23503 */
@@ -101,7 +121,7 @@ export class Transaction {
   }
 
   rollback(): void {
-    this.undo(0)
+    this.#undo(0)
     this.#end()
   }
 
