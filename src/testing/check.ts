@@ -7,6 +7,7 @@ import { type OptionRules, validateOptions } from '../core/options.ts'
 import type { TopicSource } from '../core/source.ts'
 import type { Plan } from '../stream.ts'
 import { checkLaws, type LawRuns, law, loadFastCheck } from './_fastCheck.ts'
+import { happenings, told } from './_happenings.ts'
 import { type Cut, type Happening, type PlacedRecord, type Remains, Scene } from './_scene.ts'
 import type { MemoryStoreOptions, Row } from './memoryStore.ts'
 
@@ -101,21 +102,9 @@ export async function check(plan: Plan, options: CheckOptions): Promise<void> {
         .map(({ value, place }): Sample => ({ topic, value, place, key: key?.(value) ?? null })),
     ),
   )
-  const happening: Arbitrary<Happening> = fc.oneof(
-    {
-      weight: 4,
-      arbitrary: fc.record({ kind: fc.constant('arrive' as const), count: fc.integer({ min: 1, max: 6 }) }),
-    },
-    { weight: 1, arbitrary: fc.constant({ kind: 'kill' as const }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill at commit' as const), after: fc.boolean() }) },
-    { weight: 1, arbitrary: fc.constant({ kind: 'freeze' as const }) },
-    { weight: 1, arbitrary: fc.constant({ kind: 'join' as const }) },
-    { weight: 1, arbitrary: fc.constant({ kind: 'lose database' as const }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 2_000 }) }) },
-  )
   const stories: Arbitrary<Story> = fc.record({
     samples: fc.array(sample, { maxLength: maxRecords }),
-    happenings: fc.array(happening, { maxLength: 10 }),
+    happenings: happenings(fc),
     partitions: fc.integer({ min: 1, max: 3 }),
     chunk: fc.integer({ min: 1, max: 6 }),
     maxItems: fc.integer({ min: 1, max: 6 }),
@@ -173,39 +162,18 @@ function sorted<T extends object>(values: readonly T[]): readonly T[] {
   return values.toSorted((a, b) => ((texts.get(a) as string) < (texts.get(b) as string) ? -1 : 1))
 }
 
-function tell({ samples, happenings, partitions, chunk, maxItems }: Story): string {
+function tell({ samples, happenings: events, partitions, chunk, maxItems }: Story): string {
   const lines = samples.map((one, index) => {
     const { topic, partition } = place(one, partitions)
     const key = one.key === null ? '' : ` key ${JSON.stringify(one.key)}`
     return `  ${index + 1}. ${topic}[${partition}]${key} ${inspect(one.value, { depth: null, breakLength: Infinity })}`
   })
-  const events = happenings.map((happening, index) => `  ${index + 1}. ${told(happening)}`)
+  const lines2 = events.map((happening, index) => `  ${index + 1}. ${told(happening)}`)
   return [
     `${samples.length} records in ${partitions} partitions, up to ${chunk} in a chunk and ${maxItems} in a batch:`,
     ...lines,
     'while',
-    ...events,
-    `  ${happenings.length + 1}. the rest arrives, and the plan comes to its end`,
+    ...lines2,
+    `  ${events.length + 1}. the rest arrives, and the plan comes to its end`,
   ].join('\n')
-}
-
-function told(happening: Happening): string {
-  switch (happening.kind) {
-    case 'arrive':
-      return `${happening.count} records arrive`
-    case 'kill':
-      return 'the oldest process is killed'
-    case 'kill at commit':
-      return `the oldest process is killed at its next commit, ${happening.after ? 'after' : 'before'} it is carried out`
-    case 'freeze':
-      return 'the oldest process is taken for dead and goes on'
-    case 'join':
-      return 'a process joins'
-    case 'lose database':
-      return 'the next commit of the oldest process finds the database away'
-    case 'pass':
-      return `${happening.ms} ms pass`
-    default:
-      return happening satisfies never
-  }
 }
