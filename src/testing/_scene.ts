@@ -5,15 +5,18 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { UnavailableError } from '../core/errors.ts'
 import { silentLogger } from '../core/logger.ts'
-import { stepsOf } from '../core/plan.ts'
+import type { OutcomeName } from '../core/outcome.ts'
+import { type PlanLeaf, stepsOf } from '../core/plan.ts'
 import type { SourceClient } from '../core/source.ts'
-import type { CommitRequest, Store } from '../core/store.ts'
+import type { CommitRequest, SourceProgress, Store } from '../core/store.ts'
+import type { Batch } from '../runtime/batch.ts'
+import type { BatchEnd } from '../runtime/closeBatch.ts'
 import { Runner } from '../runtime/runner.ts'
 import { leavesOf, type Plan } from '../stream.ts'
 import { frozen } from './deepFreeze.ts'
 import { createMemoryBroker, type MemoryBroker } from './memoryBroker.ts'
 import type { MemoryRecord } from './memoryLog.ts'
-import { MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
+import { MemoryBuffer, MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
 import { VirtualClock } from './virtualClock.ts'
 
 /** How records arrive, and how large batches become. */
@@ -28,6 +31,21 @@ export interface Cut {
 export interface PlacedRecord extends MemoryRecord {
   readonly topic: string
   readonly partition: number
+}
+
+/** A row as it went to the store: before an upsert made one of several. */
+export interface Written {
+  readonly table: string
+  readonly row: Row
+  /** The record that it belongs to, of a group the last; undefined for what RxJS gave back. */
+  readonly record: PlacedRecord | undefined
+}
+
+/** What became of an item. Of one whose process died over the answer to its commit, nobody knows. */
+export interface Ended {
+  readonly stream: string
+  readonly record: PlacedRecord
+  readonly outcome: OutcomeName
 }
 
 /** Something that happens while the plan runs. */
@@ -47,6 +65,17 @@ export type Happening =
 export interface Remains {
   readonly rows: Readonly<Record<string, readonly Row[]>>
   readonly errors: readonly { readonly item: string; readonly step: string; readonly message: string }[]
+  /** In the order in which it committed. */
+  readonly written: readonly Written[]
+  readonly ended: readonly Ended[]
+}
+
+/** What differs between kinds of scenes. */
+export interface SceneOptions extends MemoryStoreOptions {
+  /** Default: one that keeps its promises. */
+  readonly store?: MemoryStore
+  /** Changes what a process runs. */
+  readonly instrument?: (leaves: readonly PlanLeaf[]) => readonly PlanLeaf[]
 }
 
 interface Process {
@@ -66,7 +95,7 @@ const turnsToCalm = 20
 const patienceMs = 3_600_000
 
 export class Scene {
-  readonly #plan: Plan
+  readonly #plan: () => readonly PlanLeaf[]
   readonly #cut: Cut
   readonly #clock = new VirtualClock()
   readonly #broker: MemoryBroker
@@ -74,17 +103,21 @@ export class Scene {
   /** Names of the steps that read, by topic. */
   readonly #sources: ReadonlyMap<string, string>
   readonly #tables: readonly string[]
-  /** Ends of the partitions that hold records, by step and partition. */
-  readonly #ends = new Map<string, number>()
+  /** Records of the partitions that hold some, by step and partition, and then by offset. */
+  readonly #logs = new Map<string, Map<number, PlacedRecord>>()
+  readonly #written: Written[] = []
+  readonly #ended: Ended[] = []
   readonly #processes: Process[] = []
   #failure: { readonly error: unknown } | undefined
 
-  constructor(plan: Plan, cut: Cut, options: MemoryStoreOptions) {
-    this.#plan = plan
+  /** @param plan a function makes it anew for each process, as a start of the program does */
+  constructor(plan: Plan | (() => Plan), cut: Cut, options: SceneOptions) {
+    const { store = new MemoryStore(options), instrument = (leaves) => leaves } = options
+    this.#plan = () => instrument(leavesOf(typeof plan === 'function' ? plan() : plan))
     this.#cut = cut
     this.#broker = createMemoryBroker({ chunkRecords: cut.chunk })
-    this.#store = new MemoryStore(options)
-    const steps = stepsOf(leavesOf(plan))
+    this.#store = store
+    const steps = stepsOf(this.#plan())
     this.#sources = new Map(steps.flatMap((step) => (step.kind === 'source' ? [[step.source.name, step.name]] : [])))
     this.#tables = [...new Set(steps.flatMap((step) => (step.kind === 'sink' ? [step.sink.name] : [])))]
     for (const topic of this.#sources.keys()) this.#broker.createTopic(topic, cut.partitions)
@@ -117,12 +150,17 @@ export class Scene {
         step,
         message: error.message,
       })),
+      written: this.#written,
+      ended: this.#ended,
     }
   }
 
-  #append({ topic, partition, ...record }: PlacedRecord): void {
+  #append(placed: PlacedRecord): void {
+    const { topic, partition, ...record } = placed
     const offset = this.#broker.append(topic, partition, { timestamp: this.#clock.now(), ...record })
-    this.#ends.set(`${this.#sources.get(topic)}/${partition}`, offset + 1)
+    const input = `${this.#sources.get(topic)}/${partition}`
+    const log = this.#logs.get(input) ?? new Map<number, PlacedRecord>()
+    this.#logs.set(input, log.set(offset, placed))
   }
 
   async #happen(happening: Exclude<Happening, { kind: 'arrive' }>): Promise<void> {
@@ -157,7 +195,7 @@ export class Scene {
       client,
       runner: new Runner({
         app,
-        leaves: leavesOf(this.#plan),
+        leaves: this.#plan(),
         client,
         store: this.#storeOf(() => process),
         limits: { everyMs: 1_000, maxItems: this.#cut.maxItems, maxBytes: 2 ** 26 },
@@ -166,6 +204,7 @@ export class Scene {
         clock: this.#clock,
         log: silentLogger,
         readAs: frozen,
+        onBatch: (batch, end, { stream }) => this.#noteEnds(batch, end, stream),
       }),
       state: 'alive',
       fate: undefined,
@@ -212,12 +251,39 @@ export class Scene {
       case 'killed before':
         return this.#kill(process)
       case 'killed after':
-        await this.#store.commit(request)
+        await this.#carryOut(request)
         return this.#kill(process)
       case undefined:
-        return this.#store.commit(request)
+        return this.#carryOut(request)
       default:
         fate satisfies never
+    }
+  }
+
+  async #carryOut(request: CommitRequest): Promise<void> {
+    const [before] = request.claim.progress as readonly [SourceProgress]
+    const [after] = request.progress as readonly [SourceProgress]
+    const log = this.#logs.get(`${before.source}/${request.claim.task.partition}`) ?? new Map<number, PlacedRecord>()
+    const taken = [...log].filter(([offset]) => offset >= before.nextOffset && offset < after.nextOffset)
+    const rows = request.buffers.flatMap((buffer) => {
+      if (!(buffer instanceof MemoryBuffer)) return []
+      return buffer.rows.map((row, index) => {
+        const position = request.position(buffer.owners[index] as number)
+        return { position, written: { table: buffer.sink.name, row, record: taken[position ?? -1]?.[1] } }
+      })
+    })
+    await this.#store.commit(request)
+    const standing = rows.filter((row): row is typeof row & { position: number } => row.position !== undefined)
+    for (const { written } of standing.sort((a, b) => a.position - b.position)) this.#written.push(written)
+  }
+
+  #noteEnds(batch: Batch, { items }: BatchEnd, stream: string): void {
+    for (let item = 0; item < items; item++) {
+      const { chunk, index } = batch.locate(item)
+      const { records } = chunk.input
+      const log = this.#logs.get(`${this.#sources.get(records.topic)}/${records.partition}`)
+      const record = log?.get(records.offset(index))
+      if (record !== undefined) this.#ended.push({ stream, record, outcome: batch.outcomeOf(item) })
     }
   }
 
@@ -242,8 +308,9 @@ export class Scene {
   async #missing(): Promise<readonly string[]> {
     const progress = await this.#store.readProgress(app)
     const positions = new Map(progress.map((row) => [`${row.source}/${row.partition}`, row.nextOffset]))
-    return [...this.#ends]
-      .filter(([input, end]) => (positions.get(input) ?? 0) < end)
-      .map(([input, end]) => `${input} is at ${positions.get(input) ?? 0} of ${end}`)
+    return [...this.#logs]
+      .map(([input, log]) => ({ input, end: Math.max(...log.keys()) + 1, at: positions.get(input) ?? 0 }))
+      .filter(({ at, end }) => at < end)
+      .map(({ input, at, end }) => `${input} is at ${at} of ${end}`)
   }
 }

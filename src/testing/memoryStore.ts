@@ -21,7 +21,8 @@ export interface MemoryStoreOptions {
   readonly refuses?: (table: string, row: Row, present: readonly Row[]) => string | undefined
 }
 
-class MemoryBuffer implements RowBuffer {
+/** Rows of one open batch, each with its owner. */
+export class MemoryBuffer implements RowBuffer {
   readonly sink: Sink<never>
   readonly rows: Row[] = []
   readonly owners: number[] = []
