@@ -171,4 +171,47 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     tests: laws,
   },
+  {
+    name: 'a group is taken for its last member',
+    file: 'src/postgres/guilt.ts',
+    find: 'position: (owner: number) => tried.get(owner) }',
+    replace:
+      'position: (owner: number) => ((request.position(owner) ?? 1e9) <= Math.max(...tried.values()) ? request.position(owner) : undefined) }',
+    tests: ['test/simulation'],
+  },
+  {
+    name: 'nobody goes on with a partition whose heir is dead',
+    file: 'src/runtime/runner.ts',
+    find: 'void this.#claimAgain(stream, partition)',
+    replace: 'void 0',
+    tests: [...laws, 'test/testing/stories.spec.ts'],
+  },
+  {
+    name: 'the clock can be set back',
+    file: 'src/core/clock.ts',
+    find: 'Math.floor(performance.timeOrigin + performance.now())',
+    replace: 'Date.now()',
+    tests: ['test/core/clock.spec.ts'],
+  },
+  {
+    name: 'a partition that is not known yet ends the member',
+    file: 'src/kafka/queries.ts',
+    find: 'if (found === undefined) {',
+    replace: "if (found === undefined) {\n      throw new TypeError('not known')",
+    tests: ['test/integration/kafka/grow.spec.ts'],
+  },
+  {
+    name: 'a connection that does not answer is kept',
+    file: 'src/kafka/connections.ts',
+    find: "if (event === 'network.request_timeout') this.#sockets.drop(broker)",
+    replace: 'void [event, broker]',
+    tests: ['test/kafka', 'test/integration/kafka'],
+  },
+  {
+    name: 'commits of a process that has lost its claim are not held against it',
+    file: 'src/postgres/progress.ts',
+    find: "  if (row === undefined || row.owner !== claim.owner) return 'taken over'\n",
+    replace: '',
+    tests: lost,
+  },
 ]
