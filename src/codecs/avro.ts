@@ -2,6 +2,7 @@ import type { Codec } from '../core/codec.ts'
 import { type OptionRules, validateOptions } from '../core/options.ts'
 import type { AvroType } from './_avro/avsc.ts'
 import { type ConfluentFraming, confluentCodec } from './_avro/confluent.ts'
+import { describeCodec } from './_avro/described.ts'
 import { type Longs, parsePlanSchema } from './_avro/parseSchema.ts'
 import type { AvroSchema, AvroValue } from './_avro/value.ts'
 import { ValueCodec } from './_avro/valueCodec.ts'
@@ -74,12 +75,14 @@ export function avro(schema: AvroSchema, options: AvroOptions = {}): Codec<unkno
     maxItems: options.maxItems ?? defaultMaxItems,
     maxDepth: options.maxDepth ?? defaultMaxDepth,
   })
-  if (framing !== 'plain') return confluentCodec(name, type, values, framing, longs)
-  return Object.freeze({
+  const described = { type, longs }
+  if (framing !== 'plain') return describeCodec(confluentCodec(name, type, values, framing, longs), described)
+  const codec = Object.freeze({
     name,
     decode: (bytes: Buffer, start: number, end: number) => values.read(type, type, bytes, start, end),
     encode: (value: unknown) => values.write(type, value),
   })
+  return describeCodec(codec, described)
 }
 
 /** `Flight` of `com.example.Flight`, or the kind of a type without a name. */

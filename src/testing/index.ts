@@ -1,6 +1,7 @@
 /** millrace/testing: plans run over arrays, and the laws that operators and sinks keep. */
 export type { LawRuns } from './_fastCheck.ts'
 export type { Build } from './_lawRun.ts'
+export { arbitraryOf } from './arbitraryOf.ts'
 export {
   type CheckInput,
   type CheckModel,

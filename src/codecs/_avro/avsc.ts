@@ -25,6 +25,8 @@ export type ErrorHook = (value: unknown, type: AvroType) => void
 export interface AvroType extends Reader {
   readonly typeName: string
   readonly name: string | undefined
+  /** What the value of an ambiguous union is wrapped in; undefined for a union. */
+  readonly branchName: string | undefined
   /** Of records. */
   readonly fields?: readonly { readonly name: string; readonly type: AvroType }[]
   /** Of unions. */
@@ -32,6 +34,8 @@ export interface AvroType extends Reader {
   readonly itemsType?: AvroType
   readonly valuesType?: AvroType
   readonly underlyingType?: AvroType
+  /** Of logical types that are read as something else than the type below them. */
+  readonly conversion?: { readonly name: string; readonly attributes: object }
   readonly recordConstructor?: { prototype: object }
   /** Of unions: the number of a branch by its name. */
   readonly _branchIndices?: object

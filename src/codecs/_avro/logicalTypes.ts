@@ -86,7 +86,7 @@ export type MakeLogical = (underlying: AvroType, conversion: Conversion, options
 
 export function createLogicalType({ types }: Avsc): MakeLogical {
   class ConvertedType extends types.LogicalType {
-    readonly conversion: Conversion
+    override readonly conversion: Conversion
 
     constructor(underlying: AvroType, conversion: Conversion, options: ParseOptions) {
       super(underlying, options)
