@@ -96,7 +96,7 @@ describe('arbitraryOf', () => {
     expect(await samples('long', { longs: 'bigint' })).toContain((1n << 63n) - 1n)
     expect((await samples('int')).filter((n) => n === 2 ** 31 - 1)).not.toEqual([])
     const doubles = await samples('double')
-    expect(doubles).toContain(Number.NaN)
+    expect(doubles.some(Number.isNaN)).toBe(true)
     expect(doubles).toContain(Number.NEGATIVE_INFINITY)
     const texts = (await samples('string')) as string[]
     expect(texts).toContain('')
