@@ -201,13 +201,6 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/integration/kafka/grow.spec.ts'],
   },
   {
-    name: 'a connection that does not answer is kept',
-    file: 'src/kafka/connections.ts',
-    find: "if (event === 'network.request_timeout') this.#sockets.drop(broker)",
-    replace: 'void [event, broker]',
-    tests: ['test/kafka', 'test/integration/kafka'],
-  },
-  {
     name: 'commits of a process that has lost its claim are not held against it',
     file: 'src/postgres/progress.ts',
     find: "  if (row === undefined || row.owner !== claim.owner) return 'taken over'\n",
