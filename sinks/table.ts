@@ -1,4 +1,5 @@
 import { PlanError } from '../src/core/errors.ts'
+import { isOptions } from '../src/core/options.ts'
 import type { ConflictRule, OnConflict, Sink } from '../src/core/sink.ts'
 
 /** The columns of a row; any name when the row's type is not stated. */
@@ -52,6 +53,7 @@ export function table<Row extends object = object>(name: string, options: TableO
   if (typeof name !== 'string' || name.trim() === '') {
     refuse('MR-TABLE-NAME', 'a table needs a name', "Give the name as Postgres knows it: table('reporting.flights').")
   }
+  if (!isOptions(options)) refuse('MR-TABLE-OPTION', 'its options are no object', 'Give them as { key: … }.')
   for (const option of Object.keys(options)) {
     if (optionNames.includes(option)) continue
     refuse('MR-TABLE-OPTION', `unknown option "${option}"`, `Valid options are ${optionNames.join(', ')}.`)

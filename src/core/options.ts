@@ -30,6 +30,8 @@ export function validateOptions(
   rules: OptionRules,
   error: OptionErrorMaker = (text) => new PlanError('MR-PLAN-OPTION', text),
 ): void {
+  // Types are gone at run time: null and a text have got here, too.
+  if (!isOptions(options)) throw error({ what: `${owner}: options must be an object, but are ${shown(options)}` })
   for (const [name, value] of Object.entries(options)) {
     const rule = rules[name]
     if (rule === undefined) {
@@ -51,6 +53,11 @@ export function validateOptions(
       throw error({ what: `${owner} needs "${name}"` })
     }
   }
+}
+
+/** Whether something can be looked at as options. */
+export function isOptions(options: unknown): options is object {
+  return typeof options === 'object' && options !== null && !Array.isArray(options)
 }
 
 function violation(value: unknown, rule: OptionRule): string | undefined {

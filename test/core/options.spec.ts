@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { table } from '../../sinks/table.ts'
 import { SettingsError } from '../../src/core/errors.ts'
 import { nearest, type OptionRules, shown, validateOptions } from '../../src/core/options.ts'
 
@@ -90,4 +91,11 @@ it('the nearest name is close, or there is none', () => {
   expect(nearest('concurency', ['concurrency', 'order'])).toBe('concurrency')
   expect(nearest('xyz', ['concurrency', 'order'])).toBeUndefined()
   expect(nearest('x', [])).toBeUndefined()
+})
+
+it.each([[null], ['text'], [[1]], [7]])('refuses %j, which is no options at all', (options) => {
+  expect(() => validateOptions('batch()', options as unknown as object, {})).toThrow(
+    expect.objectContaining({ code: 'MR-PLAN-OPTION', message: expect.stringContaining('options must be an object') }),
+  )
+  expect(() => table('t', options as object)).toThrow(expect.objectContaining({ code: 'MR-TABLE-OPTION' }))
 })

@@ -1,0 +1,164 @@
+/** Bad input against the real Postgres and Kafka: what it may be, it is; else its item is collected, and its neighbours are there. */
+import fc from 'fast-check'
+import pg from 'pg'
+import { afterAll, describe, expect, test } from 'vitest'
+import { table } from '../../sinks/table.ts'
+import { json } from '../../src/codecs/index.ts'
+import { MillraceError } from '../../src/core/errors.ts'
+import type { SourceClient } from '../../src/core/source.ts'
+import { createKafkaClient } from '../../src/kafka/kafkaClient.ts'
+import { start } from '../../src/service/start.ts'
+import { type Plan, stream } from '../../src/stream.ts'
+import { createMemoryBroker } from '../../src/testing/memoryBroker.ts'
+import { topic } from '../../src/topic.ts'
+import { hostileJson, hostileRecord, hostileText, hostileValue } from '../fuzz/hostile.ts'
+import { freshDatabase, freshName } from '../support/services.ts'
+import { openKafkaHarness } from './kafka/kafkaHarness.ts'
+
+const valuesOfType = 300
+const names = 60
+const recordsOfKafka = 200
+
+const database = await freshDatabase()
+const harness = await openKafkaHarness()
+afterAll(() => harness.close())
+
+const numbers = topic('numbers', json<number>())
+
+interface Collected {
+  readonly offset: number
+  readonly message: string
+}
+
+/** Runs a plan over the numbers from 0 up to `count`. */
+async function run(plan: Plan, group: string, count: number): Promise<readonly Collected[]> {
+  const broker = createMemoryBroker()
+  broker.createTopic(numbers.name, 1)
+  for (let n = 0; n < count; n++) broker.append(numbers.name, 0, { value: Buffer.from(String(n)) })
+  return runOver(plan, group, broker.client(group))
+}
+
+async function runOver(plan: Plan, group: string, client: SourceClient): Promise<readonly Collected[]> {
+  const app = await start(plan, { group, client, postgres: { url: database.url }, from: 'earliest', logger: silent })
+  await app.caughtUp()
+  await app.stop()
+  const rows = await database.query<{ record_offset: string; error_message: string }>(
+    'select record_offset, error_message from millrace.errors where app = $1 order by record_offset',
+    [group],
+  )
+  return rows.map(({ record_offset, error_message }) => ({ offset: Number(record_offset), message: error_message }))
+}
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** Types of columns, each with a value that it takes. */
+const types: readonly (readonly [type: string, good: unknown])[] = [
+  ['int2', 1],
+  ['int4', 1],
+  ['int8', 1n],
+  ['float4', 0.5],
+  ['float8', 0.5],
+  ['numeric', '1.5'],
+  ['bool', true],
+  ['text', 'x'],
+  ['varchar(5)', 'x'],
+  ['timestamptz', new Date(0)],
+  ['timestamp', new Date(0)],
+  ['date', new Date(0)],
+  ['bytea', Buffer.from('x')],
+  ['json', { a: 1 }],
+  ['jsonb', { a: 1 }],
+  ['uuid', '00000000-0000-4000-8000-000000000000'],
+  ['integer[]', [1]],
+  ['text[]', ['x']],
+  ['jsonb[]', [{ a: 1 }]],
+  ['inet', '127.0.0.1'],
+]
+
+describe.each(['copied', 'upserted'])('hostile values, %s', (way) => {
+  test.each(types)('into %s', { timeout: 60_000 }, async (type, good) => {
+    const [seed] = [way.length * 1_000 + type.length]
+    const hostile = fc.sample(hostileValue, { numRuns: valuesOfType, seed })
+    const name = freshName('fuzz').replaceAll('-', '_')
+    await database.query(`create table ${name} (id integer primary key, value ${type})`)
+    const sink = table<{ id: number; value: unknown }>(name, way === 'copied' ? {} : { key: 'id' })
+    // Every second one is good.
+    const plan = stream('s')
+      .from(numbers)
+      .to(sink, (n) => ({ id: n, value: n % 2 === 0 ? good : hostile[n >> 1] }))
+    const collected = new Set((await run(plan, name, 2 * valuesOfType)).map(({ offset }) => offset))
+    const stored = await database.query<{ id: number }>(`select id from ${name}`)
+    const ids = new Set(stored.map(({ id }) => id))
+    for (let n = 0; n < 2 * valuesOfType; n++) {
+      const where = `value ${n}: ${String(fc.stringify(hostile[n >> 1]))}`
+      if (n % 2 === 0) expect(ids.has(n), `the good neighbour before ${where}`).toBe(true)
+      expect(ids.has(n) !== collected.has(n), `${where} is a row or collected, and not both`).toBe(true)
+    }
+  })
+})
+
+test('hostile names of tables and columns', { timeout: 120_000 }, async () => {
+  const samples = fc.sample(fc.tuple(hostileText, hostileText), { numRuns: names, seed: 3 })
+  let written = 0
+  for (const [index, [given, column]] of samples.entries()) {
+    const quoted = pg.escapeIdentifier(given)
+    const sink = () => table<Record<string, unknown>>(quoted)
+    const plan = () =>
+      stream('s')
+        .from(numbers)
+        .to(sink(), (n) => ({ [column]: `v${n}` }))
+    const exists = await database.query(`create table ${quoted} (${pg.escapeIdentifier(column)} text)`).then(
+      () => true,
+      () => false,
+    )
+    try {
+      const collected = await run(plan(), `names-${index}`, 3)
+      const rows = exists ? await database.query(`select from ${quoted}`) : []
+      expect(rows.length + collected.length, `table ${quoted}, column ${JSON.stringify(column)}`).toBe(3)
+      written += rows.length
+    } catch (error) {
+      expect(error, `table ${quoted}, column ${JSON.stringify(column)}`).toBeInstanceOf(MillraceError)
+      expect((error as MillraceError).code).not.toMatch(/INTERNAL/)
+    } finally {
+      if (exists) await database.query(`drop table ${quoted}`)
+    }
+  }
+  expect(written).toBeGreaterThan(names)
+})
+
+test('hostile records in a real topic, one of 10 MB among them', { timeout: 120_000 }, async () => {
+  const name = freshName('fuzz')
+  const limit = 15 * 2 ** 20
+  await harness.admin.createTopics({
+    topics: [{ topic: name, numPartitions: 1, configEntries: [{ name: 'max.message.bytes', value: String(limit) }] }],
+  })
+  const sink = table<{ id: number; size: number }>('from_kafka', {
+    create: 'create table from_kafka (id integer primary key, size integer)',
+  })
+  const orders = topic(name, json<{ id: number; pad?: string }>())
+  const plan = stream('s')
+    .from(orders)
+    .to(sink, ({ id, pad = '' }) => ({ id, size: pad.length }))
+  const hostile = fc.sample(hostileRecord(hostileJson), { numRuns: recordsOfKafka, seed: 11 })
+  let goods = 0
+  const good = (pad?: string) => ({
+    value: JSON.stringify({ id: goods++, ...(pad === undefined ? {} : { pad }) }),
+    partition: 0,
+  })
+  for (const { key, value, headers } of hostile) {
+    const many: Record<string, (Buffer | string)[]> = {}
+    for (const header of headers) many[header.key] = [header.value ?? '', 'again', 'and again']
+    await harness.producer.send({ topic: name, messages: [good(), { key, value, headers: many, partition: 0 }] })
+  }
+  const padding = 'x'.repeat(10 * 2 ** 20)
+  await harness.producer.send({ topic: name, messages: [good(padding)] })
+  await harness.producer.send({ topic: name, messages: [good()] })
+  const collected = await runOver(plan, name, createKafkaClient(harness.settings(name)))
+  const rows = await database.query<{ id: number; size: number }>('select id, size from from_kafka order by id')
+  // A hostile one may be an order, too; none of the good ones is missing.
+  const ids = new Set(rows.map(({ id }) => id))
+  for (let id = 0; id < goods; id++) expect(ids.has(id), `the good record ${id}`).toBe(true)
+  expect(rows.find(({ id }) => id === recordsOfKafka)?.size).toBe(padding.length)
+  for (const { message } of collected) expect(message.length).toBeGreaterThan(0)
+  expect(collected.length).toBeGreaterThan(recordsOfKafka / 3)
+})
