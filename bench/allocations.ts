@@ -16,6 +16,7 @@ import type { RecordChunk } from '../src/core/record.ts'
 import { json, stream, topic } from '../src/index.ts'
 import { CallMemory } from '../src/runtime/asyncCalls.ts'
 import { Batch } from '../src/runtime/batch.ts'
+import { Cursor } from '../src/runtime/cursor.ts'
 import { Graph } from '../src/runtime/graph.ts'
 import { InputChunk } from '../src/runtime/inputChunk.ts'
 import { WriteSet } from '../src/runtime/writeSet.ts'
@@ -75,6 +76,7 @@ async function measure(plan: Stream<unknown>) {
     sourceStep: source.name,
     clock: systemClock,
     log: silentLogger,
+    cursor: new Cursor(),
     abandoned: new AbortController().signal,
   }
   const graph = new Graph([leaf], batch, info, new CallMemory(), () => {})

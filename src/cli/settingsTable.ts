@@ -80,6 +80,11 @@ export const settingsTable: readonly Setting[] = [
     of(serviceRules, 'stallAfterMs'),
     'A partition with records that commits nothing for this long stops the service. Default 300000',
   ),
+  setting(
+    'blockedAfterMs',
+    of(serviceRules, 'blockedAfterMs'),
+    'A step that keeps the event loop busy for this long is named in the log. Default 1000',
+  ),
 
   setting('commit.everyMs', of(commitRules, 'everyMs'), 'Longest time that a batch stays open. Default 1000', {
     flag: '--commit-every-ms',

@@ -136,7 +136,9 @@ export class AsyncCalls implements AsyncStep {
     const call = { step: this.name, owner, id, abortSignal: controller.signal }
     const ctx = new CallContext(this.#batch, this.#info, call)
     const watch: SignalWatch = { raised: undefined }
+    this.#info.cursor.enter(() => placeOf(this.#info, this.#batch, owner, this.name))
     const answered = watchAsync(watch, async (): Promise<Answer> => ({ value: await callback(value, ctx) }))
+    this.#info.cursor.leave()
     const late = new Promise<Answer>((resolve) => {
       const stop = clock.schedule(timeoutMs, () => {
         const thrown = this.#timedOut(owner, timeoutMs)

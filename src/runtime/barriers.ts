@@ -6,7 +6,7 @@ import { Outcome } from '../core/outcome.ts'
 import type { AsyncCalls } from './asyncCalls.ts'
 import type { Batch } from './batch.ts'
 import { drive, type Feed } from './drive.ts'
-import type { TaskInfo } from './taskInfo.ts'
+import { placeOf, type TaskInfo } from './taskInfo.ts'
 
 export interface Barrier {
   /** Whether it has something that no batch has taken yet. */
@@ -131,6 +131,7 @@ export class AsyncBarrier extends CollectingBarrier {
 export class RxBarrier extends CollectingBarrier {
   readonly #input = new Subject<unknown>()
   readonly #subscription: Subscription
+  readonly #name: string
   readonly #sent = new Set<string>()
   #given: unknown[] = []
   #handedOn = 0
@@ -143,6 +144,7 @@ export class RxBarrier extends CollectingBarrier {
     { rx, name, wake }: { rx: OperatorFunction<unknown, unknown>; name: string; wake: () => void },
   ) {
     super(batch, info, next)
+    this.#name = name
     this.#subscription = this.#input.pipe(rx).subscribe({
       next: (value) => {
         this.#given.push(value)
@@ -177,7 +179,9 @@ export class RxBarrier extends CollectingBarrier {
         const id = `${batch.offsetsOf(owner)}/${ordinal}`
         if (this.#sent.has(id)) continue
         this.#sent.add(id)
+        this.info.cursor.enter(() => placeOf(this.info, batch, owner, this.#name))
         this.#input.next(values[index])
+        this.info.cursor.leave()
       }
     }
     if (this.#failure !== undefined) return batch.interruptWith({ kind: 'fatal', cause: this.#failure })

@@ -68,6 +68,8 @@ export class Batch {
   chunks: BatchChunk[] = []
   /** Items taken so far. */
   size = 0
+  /** Items that the loop has gone past since the batch was opened or reset: all that commit, or some were never looked at. */
+  passed = 0
   byteSize = 0
   /** Items from here on are not part of the batch: the place of a break, or of a cut. */
   limit = Number.POSITIVE_INFINITY
@@ -278,6 +280,7 @@ export class Batch {
       if (item >= this.limit) this.falls.delete(item)
       else this.#ranks[item] = fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected
     }
+    this.passed = 0
     this.interrupt = undefined
     this.stale = false
   }

@@ -152,10 +152,12 @@ async function commit({ batch, graph, info, store, claim }: Closing) {
   const outcomes = batch.countOutcomes()
   const items = batch.taken
   const sum = Object.values(outcomes).reduce((total, count) => total + count, 0)
-  if (sum !== items) {
+  if (sum !== items || batch.passed < items) {
     throw new InternalError('MR-INTERNAL-OUTCOMES', {
-      what: `${items} items have ${sum} outcomes`,
-      place: { stream: info.stream },
+      what: `of ${items} items ${Math.min(batch.passed, items)} went through the plan, and they have ${sum} outcomes`,
+      why: 'A batch commits only when every item of it is accounted for.',
+      fix: 'Nothing of it was committed. This is a defect in millrace: please report it.',
+      place: { stream: info.stream, topic: info.source.name, partition: info.partition, offset: before.nextOffset },
     })
   }
   const rows = batch.writeSet.rows

@@ -6,7 +6,7 @@ import { Signal, syncWatch } from '../core/signal.ts'
 import { type Batch, noItem } from './batch.ts'
 import { maxTurnMs } from './inputChunk.ts'
 import { settle, severityOf, swallowedSignal } from './settle.ts'
-import type { TaskInfo } from './taskInfo.ts'
+import { currentPlace, type TaskInfo } from './taskInfo.ts'
 
 /** Items between two looks at the clock at most: so many may turn slow before it is noticed. */
 const maxStride = 16
@@ -18,12 +18,18 @@ export interface Feed {
   feed(index: number, owner: number): void
 }
 
-/** Runs everything of a feed, but for owners that were undone, and stops where the batch is interrupted. */
-export async function drive(batch: Batch, info: TaskInfo, feed: Feed): Promise<void> {
+/**
+ * Runs everything of a feed, but for owners that were undone, and stops where the batch is interrupted. Answers with how
+ * many it has gone past when nothing interrupted it.
+ */
+export async function drive(batch: Batch, info: TaskInfo, feed: Feed): Promise<number> {
   let index = 0
+  const place = () => currentPlace(info, batch)
   for (;;) {
+    info.cursor.enter(place)
     index = turn(batch, info, feed, index)
-    if (index >= feed.count || batch.interrupt !== undefined || info.abandoned.aborted) return
+    info.cursor.leave()
+    if (index >= feed.count || batch.interrupt !== undefined || info.abandoned.aborted) return index
     await nextTurn()
   }
 }

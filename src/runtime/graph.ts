@@ -11,9 +11,9 @@ import type { PlanLeaf } from '../core/plan.ts'
 import { syncWatch } from '../core/signal.ts'
 import type { CallMemory } from './asyncCalls.ts'
 import { attachPlan, type Stage } from './attach.ts'
-import type { Batch, BatchChunk } from './batch.ts'
+import type { Batch, BatchChunk, Interrupt } from './batch.ts'
 import { drive, type Feed } from './drive.ts'
-import type { TaskInfo } from './taskInfo.ts'
+import { currentPlace, type TaskInfo } from './taskInfo.ts'
 
 /** One trip through the graph: with the records of a chunk, or to hand on what is held because the batch closes. */
 export type Pass = { readonly kind: 'chunk'; readonly chunk: BatchChunk } | { readonly kind: 'flush' }
@@ -83,11 +83,17 @@ export class Graph {
   async #runStage({ barrier, flushHooks }: Stage, pass: Pass): Promise<Pass> {
     if (this.#batch.interrupt !== undefined || this.#info.abandoned.aborted) return pass
     if (barrier !== undefined) await barrier.run(pass.kind === 'flush')
-    else if (pass.kind === 'chunk') await drive(this.#batch, this.#info, this.#source.of(pass.chunk))
+    else if (pass.kind === 'chunk') {
+      const passed = await drive(this.#batch, this.#info, this.#source.of(pass.chunk))
+      const interrupt = this.#batch.interrupt as Interrupt | undefined
+      this.#batch.passed = interrupt?.kind === 'break' ? interrupt.item : pass.chunk.base + passed
+    }
     if (pass.kind === 'flush') {
       const now = this.#info.clock.now()
       syncWatch.raised = undefined
+      this.#info.cursor.enter(() => currentPlace(this.#info, this.#batch))
       for (const hooks of flushHooks) if (this.#batch.interrupt === undefined) hooks.flush(now)
+      this.#info.cursor.leave()
     }
     return pass
   }

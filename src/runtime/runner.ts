@@ -16,6 +16,7 @@ import type { Store } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
 import type { BatchEnd } from './closeBatch.ts'
+import { Cursor } from './cursor.ts'
 import { type CommitLimits, type CommitReport, Task } from './task.ts'
 
 /** As long as a session by default: a process that has a partition from an older assignment knows by then that it was taken away. */
@@ -37,6 +38,8 @@ export interface RunnerSettings {
   readonly from: StartFrom | undefined
   readonly clock: Clock
   readonly log: Logger
+  /** Shows whoever watches which step runs. Default: shown to nobody. */
+  readonly cursor?: Cursor
   /** How a source is read, where it is not as the plan says: test drivers freeze what was decoded. */
   readonly readAs?: (source: TopicSource<unknown>) => TopicSource<unknown>
   readonly onCommit?: (report: CommitReport) => void
@@ -54,6 +57,7 @@ export class Runner {
   readonly #settings: RunnerSettings
   readonly #streams: readonly StreamPlan[]
   readonly #budget: Budget
+  readonly #cursor: Cursor
   readonly #running = new Map<Task, Promise<void>>()
   #assignments: Promise<void> = Promise.resolve()
   #assigned = 0
@@ -64,6 +68,7 @@ export class Runner {
   constructor(settings: RunnerSettings) {
     this.#settings = settings
     this.#streams = planStreams(settings.leaves)
+    this.#cursor = settings.cursor ?? new Cursor()
     this.#budget = new Budget(settings.buffer.maxBytes, settings.buffer.maxItems)
   }
 
@@ -162,6 +167,7 @@ export class Runner {
 
   #run(stream: StreamPlan, partition: AssignedPartition, progress: { known: boolean; first: boolean }): void {
     const { app, store, limits, clock, log, readAs, onCommit, onBatch } = this.#settings
+    const cursor = this.#cursor
     const { source } = stream.source
     const task = new Task({
       leaves: stream.leaves,
@@ -174,6 +180,7 @@ export class Runner {
         sourceStep: stream.source.name,
         clock,
         log,
+        cursor,
       },
       store,
       partition,

@@ -2,7 +2,8 @@ import type { Clock } from '../core/clock.ts'
 import type { Place } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { TopicSource } from '../core/source.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, noItem } from './batch.ts'
+import type { Cursor } from './cursor.ts'
 
 /** What every part of a task knows about it. */
 export interface TaskInfo {
@@ -14,6 +15,8 @@ export interface TaskInfo {
   readonly sourceStep: string
   readonly clock: Clock
   readonly log: Logger
+  /** Shows which step runs now. One for all tasks: one at a time runs. */
+  readonly cursor: Cursor
   /** Aborts when the task has to stop at once: its partition was taken away, or the service goes down. */
   readonly abandoned: AbortSignal
 }
@@ -25,4 +28,10 @@ export function placeOf(info: TaskInfo, batch: Batch, owner: number, step: strin
   if (item === undefined) return place
   const { chunk, index } = batch.locate(item)
   return { ...place, offset: chunk.input.records.offset(index) }
+}
+
+/** Where the batch's own item stands, between items without its offset. */
+export function currentPlace(info: TaskInfo, batch: Batch): Place {
+  if (batch.item !== noItem) return placeOf(info, batch, batch.item, batch.step)
+  return { stream: info.stream, step: batch.step, topic: info.source.name, partition: info.partition }
 }

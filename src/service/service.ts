@@ -17,6 +17,7 @@ import type { SourceClient } from '../core/source.ts'
 import type { Store } from '../core/store.ts'
 import type { Batch } from '../runtime/batch.ts'
 import type { BatchEnd } from '../runtime/closeBatch.ts'
+import type { Cursor } from '../runtime/cursor.ts'
 import { Runner, type StartFrom } from '../runtime/runner.ts'
 import type { CommitLimits, CommitReport } from '../runtime/task.ts'
 import type { App, AppStats } from './app.ts'
@@ -37,6 +38,8 @@ export interface ServiceParts {
   readonly buffer: BufferLimits
   readonly from: StartFrom | undefined
   readonly stallAfterMs: number
+  /** Shows which step runs, where somebody looks on. */
+  readonly cursor?: Cursor
   readonly clock: Clock
   readonly log: Logger
 }
@@ -76,7 +79,7 @@ export class Service implements App {
     this.#partitions = new Partitions(() => this.#runner.tasks)
     this.#client = this.#partitions.watch(parts.client)
     this.#journal = new Journal(log, clock.now())
-    this.#watchdog = new Watchdog(this.#partitions, parts.stallAfterMs, log)
+    this.#watchdog = new Watchdog(this.#partitions, parts.stallAfterMs, log, clock)
     this.#runner = new Runner({
       app: parts.group,
       leaves: parts.leaves,
@@ -87,6 +90,7 @@ export class Service implements App {
       from: parts.from,
       clock,
       log,
+      ...(parts.cursor === undefined ? {} : { cursor: parts.cursor }),
       onCommit: (report) => this.#committed(report),
       onBatch: (batch, end, { stream }) => this.#ended(batch, end, stream),
     })

@@ -41,6 +41,8 @@ interface CommonSettings {
   readonly buffer?: Partial<BufferLimits> | undefined
   /** A partition that has records and commits nothing for this long stops the service. Default 300,000. */
   readonly stallAfterMs?: number | undefined
+  /** Work that keeps the event loop busy for this long is told of in the log, with its step. Default 1,000. */
+  readonly blockedAfterMs?: number | undefined
   /** pino, or anything of its shape. Default: warnings and errors go to the console. */
   readonly logger?: Logger | undefined
   /** Aborting it stops the service, also while it is starting; `start` then rejects with the signal's reason. */
@@ -65,6 +67,7 @@ export const defaults = {
   commit: { everyMs: 1_000, maxItems: 25_000, maxBytes: 16 * 2 ** 20 },
   buffer: { maxBytes: 64 * 2 ** 20, maxItems: 200_000 },
   stallAfterMs: 300_000,
+  blockedAfterMs: 1_000,
 } as const
 
 /** Settings with every default filled in. */
@@ -77,6 +80,7 @@ export interface ResolvedSettings {
   readonly commit: CommitLimits
   readonly buffer: BufferLimits
   readonly stallAfterMs: number
+  readonly blockedAfterMs: number
   readonly logger: Logger
   readonly signal: AbortSignal | undefined
 }
@@ -105,6 +109,7 @@ export function resolveSettings(settings: StartSettings): ResolvedSettings {
     commit: { ...defaults.commit, ...definedOf(commit) },
     buffer: { ...defaults.buffer, ...definedOf(buffer) },
     stallAfterMs: settings.stallAfterMs ?? defaults.stallAfterMs,
+    blockedAfterMs: settings.blockedAfterMs ?? defaults.blockedAfterMs,
     logger: logger ?? consoleLogger,
     signal,
   }

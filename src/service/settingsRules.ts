@@ -68,6 +68,7 @@ export const serviceRules: OptionRules = {
   commit: { type: 'object' },
   buffer: { type: 'object' },
   stallAfterMs: { type: 'number', min: 1_000 },
+  blockedAfterMs: { type: 'number', min: 100 },
   logger: { type: 'object' },
   signal: { type: 'object' },
 }

@@ -2,6 +2,7 @@ import { systemClock } from '../core/clock.ts'
 import type { SourceClient } from '../core/source.ts'
 import { forgottenSinks, leavesOf, type Plan } from '../stream.ts'
 import type { App } from './app.ts'
+import { LoopWatch } from './loopWatch.ts'
 import { Service } from './service.ts'
 import { type ResolvedSettings, resolveSettings, type StartSettings } from './settings.ts'
 
@@ -27,7 +28,7 @@ export type { KafkaConnection, StartSettings } from './settings.ts'
 export async function start(plan: Plan, settings: StartSettings): Promise<App> {
   const leaves = leavesOf(plan)
   const resolved = resolveSettings(settings)
-  const { group, from, commit, buffer, stallAfterMs, logger, signal } = resolved
+  const { group, from, commit, buffer, stallAfterMs, blockedAfterMs, logger, signal } = resolved
   signal?.throwIfAborted()
   const forgotten = forgottenSinks()
   if (forgotten.length > 0) {
@@ -40,6 +41,7 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
   const { createPostgresStore } = await import('../postgres/postgresStore.ts')
   const store = createPostgresStore({ ...resolved.postgres, logger })
   const client = await clientOf(resolved)
+  const loopWatch = new LoopWatch({ blockedAfterMs }, logger)
   const service = new Service({
     group,
     leaves,
@@ -49,6 +51,7 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
     buffer,
     from,
     stallAfterMs,
+    cursor: loopWatch.cursor,
     clock: systemClock,
     log: logger,
   })
@@ -56,7 +59,13 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
   signal?.addEventListener('abort', stop, { once: true })
   // An abort during the imports came before anybody listened.
   if (signal?.aborted) stop()
-  void service.done.catch(() => {}).finally(() => signal?.removeEventListener('abort', stop))
+  loopWatch.start()
+  void service.done
+    .catch(() => {})
+    .finally(() => {
+      loopWatch.stop()
+      signal?.removeEventListener('abort', stop)
+    })
   try {
     await service.start()
   } catch (error) {

@@ -2,6 +2,7 @@
  * Notices a partition that has records and commits nothing. A member can heartbeat, and so keep its partitions, while
  * nothing is done with them: no error tells of that.
  */
+import { type Clock, sleep, systemClock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { AssignedPartition } from '../core/source.ts'
@@ -18,13 +19,15 @@ export class Watchdog {
   readonly #partitions: Partitions
   readonly #stallAfterMs: number
   readonly #log: Logger
+  readonly #clock: Clock
   /** By name, so that a group which rebalances again and again does not start anew each time. */
   #lagging = new Map<string, Lagging>()
 
-  constructor(partitions: Partitions, stallAfterMs: number, log: Logger) {
+  constructor(partitions: Partitions, stallAfterMs: number, log: Logger, clock: Clock = systemClock) {
     this.#partitions = partitions
     this.#stallAfterMs = stallAfterMs
     this.#log = log
+    this.#clock = clock
   }
 
   /** How often to look: a stall is noticed after between one and one and a quarter of its time. */
@@ -38,13 +41,16 @@ export class Watchdog {
     if (standings === undefined) return undefined
     const before = this.#lagging
     this.#lagging = new Map()
-    for (const { partition, task } of standings) {
-      // Whoever breaks off wants it to stand still.
-      if (task?.state === 'parked' || task?.state === 'paused') continue
-      const end = await this.#endOf(partition)
+    // Whoever breaks off wants it to stand still.
+    const working = standings.filter(({ task }) => task?.state !== 'parked' && task?.state !== 'paused')
+    const ends = await Promise.all(working.map(({ partition }) => this.#endOf(partition)))
+    for (const [index, { partition, task }] of working.entries()) {
+      const end = ends[index]
       const position = task?.committedTo
+      const known = before.get(nameOf(partition))
+      if (end === undefined && known !== undefined) this.#lagging.set(nameOf(partition), known)
       if (end === undefined || (position ?? 0) >= end) continue
-      const lagging = stillLagging(before.get(nameOf(partition)), position, now)
+      const lagging = stillLagging(known, position, now)
       if (now - lagging.since >= this.#stallAfterMs)
         return stalled(partition, lagging.position, end, now - lagging.since)
       this.#lagging.set(nameOf(partition), lagging)
@@ -52,9 +58,14 @@ export class Watchdog {
     return undefined
   }
 
+  /** As it is now, or as it was last known: also where the source hangs, for then above all somebody has to look. */
   async #endOf(partition: AssignedPartition): Promise<number | undefined> {
+    const answered = new AbortController()
     try {
-      const { end } = await partition.bounds()
+      const late = sleep(this.#clock, this.everyMs, answered.signal).then(() => {
+        throw new Error(`no answer within ${this.everyMs} ms`)
+      })
+      const { end } = await Promise.race([partition.bounds(), late])
       this.#partitions.noteEnd(partition, end)
       return end
     } catch (error) {
@@ -63,6 +74,8 @@ export class Watchdog {
         'the watchdog was not answered',
       )
       return this.#partitions.endOf(partition)
+    } finally {
+      answered.abort()
     }
   }
 }

@@ -7,6 +7,7 @@ import type { Task } from '../../src/runtime/task.ts'
 import { CatchUp } from '../../src/service/catchUp.ts'
 import { Partitions } from '../../src/service/partitions.ts'
 import { Watchdog } from '../../src/service/watchdog.ts'
+import { VirtualClock } from '../../src/testing/virtualClock.ts'
 
 let ends: number[]
 let tasks: Task[]
@@ -144,6 +145,21 @@ describe('the watchdog', () => {
     expect((await watchdog.look(stallAfterMs))?.message).toContain(
       'nothing was committed for 1 s, though the log goes on to 10 (t[0]@3)',
     )
+  })
+
+  test('goes by what it knows where the source does not answer', async () => {
+    const clock = new VirtualClock()
+    watchdog = new Watchdog(partitions, stallAfterMs, silentLogger, clock)
+    at(join(0)[0], 3)
+    expect(await watchdog.look(0)).toBeUndefined()
+    const [hanging] = join(0)
+    Object.assign(hanging ?? {}, { bounds: () => new Promise(() => {}) })
+    at(hanging, 3)
+    const look = watchdog.look(500)
+    clock.step(stallAfterMs)
+    expect(await look).toBeUndefined()
+    at(join(0)[0], 3)
+    expect((await watchdog.look(stallAfterMs))?.message).toContain('nothing was committed for 1 s')
   })
 
   test('begins anew with every commit', async () => {
