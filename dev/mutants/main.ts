@@ -35,7 +35,9 @@ for (const [signal, code] of [
   process.once(signal, () => process.exit(code))
 const folder = mkdtempSync(join(tmpdir(), 'millrace-mutants-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-const services = await startServices({ kafka: true, postgres: true })
+// Quick tests need none.
+const areNeeded = chosen.some(({ tests }) => tests.some((test) => test.includes('integration')))
+const services = await startServices({ kafka: areNeeded, postgres: areNeeded })
 try {
   execFileSync('git', ['clone', '--quiet', '--local', root, folder])
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
