@@ -61,10 +61,18 @@ export type Happening =
   | { readonly kind: 'lose database' }
   | { readonly kind: 'pass'; readonly ms: number }
 
+/** An item of the error collector. */
+export interface SceneError {
+  readonly item: string
+  readonly record: PlacedRecord | undefined
+  readonly step: string
+  readonly message: string
+}
+
 /** What a run leaves behind. */
 export interface Remains {
   readonly rows: Readonly<Record<string, readonly Row[]>>
-  readonly errors: readonly { readonly item: string; readonly step: string; readonly message: string }[]
+  readonly errors: readonly SceneError[]
   /** In the order in which it committed. */
   readonly written: readonly Written[]
   readonly ended: readonly Ended[]
@@ -76,6 +84,8 @@ export interface SceneOptions extends MemoryStoreOptions {
   readonly store?: MemoryStore
   /** Changes what a process runs. */
   readonly instrument?: (leaves: readonly PlanLeaf[]) => readonly PlanLeaf[]
+  /** Whether something is under way that takes no virtual time, such as a call: time does not pass meanwhile. */
+  readonly isBusy?: () => boolean
 }
 
 interface Process {
@@ -91,12 +101,15 @@ const app = 'check'
 const turnsBetween = 5
 /** Turns after which nothing moves any more unless time does. */
 const turnsToCalm = 20
+/** Real time after which a call that has not ended is taken for one that needs virtual time to pass. */
+const callPatienceMs = 100
 /** Virtual time in which a plan has to come to its end. */
 const patienceMs = 3_600_000
 
 export class Scene {
   readonly #plan: () => readonly PlanLeaf[]
   readonly #cut: Cut
+  readonly #isBusy: () => boolean
   readonly #clock = new VirtualClock()
   readonly #broker: MemoryBroker
   readonly #store: MemoryStore
@@ -112,9 +125,10 @@ export class Scene {
 
   /** @param plan a function makes it anew for each process, as a start of the program does */
   constructor(plan: Plan | (() => Plan), cut: Cut, options: SceneOptions) {
-    const { store = new MemoryStore(options), instrument = (leaves) => leaves } = options
+    const { store = new MemoryStore(options), instrument = (leaves) => leaves, isBusy = () => false } = options
     this.#plan = () => instrument(leavesOf(typeof plan === 'function' ? plan() : plan))
     this.#cut = cut
+    this.#isBusy = isBusy
     this.#broker = createMemoryBroker({ chunkRecords: cut.chunk })
     this.#store = store
     const steps = stepsOf(this.#plan())
@@ -147,6 +161,7 @@ export class Scene {
       rows: Object.fromEntries(this.#tables.map((table) => [table, this.#store.rows(table)])),
       errors: this.#store.collected.map(({ topic, partition, offset, step, error }) => ({
         item: `${topic}[${partition}]@${offset}`,
+        record: this.#logs.get(`${this.#sources.get(topic)}/${partition}`)?.get(offset),
         step,
         message: error.message,
       })),
@@ -288,6 +303,7 @@ export class Scene {
   }
 
   async #pass(ms: number): Promise<void> {
+    await this.#callsEnd()
     const end = this.#clock.now() + ms
     while (this.#clock.step(end)) await nextTurn()
   }
@@ -295,13 +311,26 @@ export class Scene {
   async #finish(): Promise<void> {
     const end = this.#clock.now() + patienceMs
     for (;;) {
-      for (let turn = 0; turn < turnsToCalm; turn++) {
+      let before = ''
+      for (let calm = 0; calm < turnsToCalm; calm++) {
         if (this.#failure !== undefined) throw this.#failure.error
-        if ((await this.#missing()).length === 0) return
+        const missing = (await this.#missing()).join()
+        if (missing === '') return
+        if (missing !== before) calm = 0
+        before = missing
         await nextTurn()
       }
+      if (await this.#callsEnd()) continue
       if (!this.#clock.step(end)) throw new Error(`the plan does not come to its end: ${await this.#missing()}`)
     }
+  }
+
+  /** Waits for calls that are under way. False when there are none, or some seem to wait for time to pass. */
+  async #callsEnd(): Promise<boolean> {
+    if (!this.#isBusy()) return false
+    const giveUpAt = performance.now() + callPatienceMs
+    while (this.#isBusy() && performance.now() < giveUpAt) await nextTurn()
+    return !this.#isBusy()
   }
 
   /** Partitions that are not committed to their ends. */

@@ -1,82 +1,104 @@
-/** Random records and a random story of chunks, kills, rebalances and lost commits: the rows have to be the same. */
-import { deepStrictEqual } from 'node:assert'
-import { inspect } from 'node:util'
+/** Random records and a random story of chunks, kills, rebalances and lost commits: the plan has to leave the same. */
 import type { Arbitrary } from 'fast-check'
 import { SettingsError } from '../core/errors.ts'
 import { type OptionRules, validateOptions } from '../core/options.ts'
+import type { OutcomeName } from '../core/outcome.ts'
+import { stepsOf } from '../core/plan.ts'
+import type { Sink } from '../core/sink.ts'
 import type { TopicSource } from '../core/source.ts'
-import type { Plan } from '../stream.ts'
-import { checkLaws, type LawRuns, law, loadFastCheck } from './_fastCheck.ts'
-import { happenings, told } from './_happenings.ts'
-import { type Cut, type Happening, type PlacedRecord, type Remains, Scene } from './_scene.ts'
-import type { MemoryStoreOptions, Row } from './memoryStore.ts'
+import { leavesOf, type Plan } from '../stream.ts'
+import { checkLaws, type FastCheck, type LawRuns, lawRunRules, loadFastCheck } from './_fastCheck.ts'
+import { planLawGroups } from './_planLawGroups.ts'
+import { type Expected, type Given, type PlanLaw, PlanLaws, planLaws } from './_planLaws.ts'
+import type { Source, Topics } from './_story.ts'
+import { valuesOf } from './arbitraryOf.ts'
+import type { MemoryStore, MemoryStoreOptions } from './memoryStore.ts'
 
 /** Random records of one topic; made by {@link records}. */
 export interface CheckInput {
   readonly topic: TopicSource<unknown>
-  readonly values: Arbitrary<unknown>
+  readonly values: Arbitrary<unknown> | undefined
   readonly key: ((value: unknown) => string | null) | undefined
 }
 
-/** A record as the model sees it. */
-export interface CheckRecord<T = unknown> {
-  readonly topic: string
-  readonly key: string | null
-  readonly value: T
-}
-
-/** Rows by table. The order of rows does not matter. */
-export type CheckModel = (records: readonly CheckRecord[]) => Readonly<Record<string, readonly object[]>>
+/** Says with plain code what a plan does: by {@link rows}, and where it matters by {@link outcomes}. */
+export type CheckModel = (given: Given) => Expected | readonly Expected[]
 
 export interface CheckOptions extends LawRuns, MemoryStoreOptions {
-  /** What each topic may hold. */
-  readonly input: CheckInput | readonly CheckInput[]
-  /** What the tables have to hold in the end. Default: what the same plan leaves when nothing disturbs it. */
+  /** What each topic may hold. Default: what is derived from the Avro schemas of all topics that the plan reads. */
+  readonly input?: CheckInput | readonly CheckInput[]
+  /** What the tables have to hold in the end; those that it does not name, nothing. Default: none, and only the laws are checked. */
   readonly model?: CheckModel
   /** Records of a run at most. Default 20. */
   readonly maxRecords?: number
+  /** Laws that the plan is not meant to keep. */
+  readonly except?: readonly PlanLaw[]
 }
 
 /**
  * What a topic may hold, for {@link check}.
  *
+ * @example
+ * records(flightTopic, fc.record({ origin: fc.constantFrom('LAS', 'SEA'), delay: fc.integer() }), (flight) => flight.origin)
+ *
+ * @param values of the records. Default: what is derived from the schema of the topic's Avro codec
  * @param key of a record. Records of the same key go to the same partition. Default: none
  */
-export function records<T>(topic: TopicSource<T>, values: Arbitrary<T>, key?: (value: T) => string | null): CheckInput {
+export function records<T>(
+  topic: TopicSource<T>,
+  values?: Arbitrary<T>,
+  key?: (value: T) => string | null,
+): CheckInput {
   return { topic, values, key } as CheckInput
 }
 
-interface Sample {
-  readonly topic: TopicSource<unknown>
-  readonly value: unknown
-  readonly key: string | null
-  /** Of a record without a key, any number. */
-  readonly place: number
+/**
+ * The rows that a table holds in the end, in any order, for a {@link CheckModel}.
+ *
+ * @example
+ * await check(saved, { model: (given) => rows(delays, given(flightTopic).filter(({ delay }) => delay > 0)) })
+ */
+export function rows<Row extends object>(table: Sink<Row>, all: readonly NoInfer<Row>[]): Expected {
+  return { kind: 'rows', table: table.name, rows: all }
 }
 
-interface Story extends Cut {
-  readonly samples: readonly Sample[]
-  readonly happenings: readonly Happening[]
+/**
+ * What becomes of the records of a topic, in the order in which the model was given them, for a {@link CheckModel}.
+ *
+ * @example
+ * await check(saved, {
+ *   model: (given) => [
+ *     rows(delays, given(flightTopic)),
+ *     outcomes(flightTopic, given(flightTopic).map(({ delay }) => (delay > 1_000 ? 'collected' : 'done'))),
+ *   ],
+ * })
+ */
+export function outcomes(topic: TopicSource<unknown>, all: readonly OutcomeName[]): Expected {
+  return { kind: 'outcomes', topic: topic.name, outcomes: all }
 }
 
 const rules: OptionRules = {
-  input: { type: 'object', required: true },
+  input: { type: 'object' },
   model: { type: 'function' },
-  maxRecords: { type: 'number', min: 0 },
+  maxRecords: { type: 'number', min: 1 },
+  except: { type: 'object' },
   refuses: { type: 'function' },
-  numRuns: { type: 'number', min: 1 },
-  seed: { type: 'number' },
-  path: { type: 'string' },
+  ...lawRunRules,
 }
-
-const undisturbed = { chunk: 1_000, maxItems: 10_000 }
 
 /**
  * Runs a plan on random records while processes are killed, frozen and joined and commits are lost, on the real runtime,
- * with neither broker nor database, in virtual time. In the end its tables have to hold what the model says, or, without a
- * model, what the same plan leaves when nothing disturbs it; and the error collector the same items.
+ * with neither broker nor database, in virtual time. Rows, outcomes and the error collector have to be those of a run that
+ * nothing disturbs, and the rows those of the model where there is one. The laws, by the names that failures and `except` use:
  *
- * A plan passes when its rows depend on its records alone. Rows of groups (`batch`) depend on where groups are cut.
+ * - `same twice`: the same records give the same, whenever they are processed.
+ * - `chunk invariance`: where chunks and batches are cut does not show. Rows of groups (`batch`) do not keep it; what
+ *   depends on the cut depends on kills too, so without it no stories are compared.
+ * - `replay idempotence`: processes that die, join and lose commits do not show.
+ * - `order per key`: what the records of a key give comes in their order, and asynchronous calls for them are made one after
+ *   the other. `mapAsync` with `order: 'none'` does not keep it.
+ * - `key locality`: the records of a key give the same, whatever other keys there are.
+ * - `undo leaves no trace`: an item that is undone is as if it had never been.
  *
  * @example
  * const numbers = topic('numbers', json<{ n: number }>())
@@ -84,96 +106,62 @@ const undisturbed = { chunk: 1_000, maxItems: 10_000 }
  * const plan = stream('doubles').from(numbers).map(({ n }) => ({ n: n * 2 })).to(doubled)
  * await check(plan, {
  *   input: records(numbers, fc.record({ n: fc.integer() })),
- *   model: (given) => ({ doubled: given.map(({ value }) => ({ n: (value as { n: number }).n * 2 })) }),
+ *   model: (given) => rows(doubled, given(numbers).map(({ n }) => ({ n: n * 2 }))),
  * })
  *
- * @throws Error with the shortest records and story that fail, what was seen, and how to repeat it; SettingsError MR-TEST-OPTION
+ * @param plan a function makes the plan anew for each process, with what it keeps in variables of its own
+ * @param options `input` what topics hold · `model` what tables hold in the end · `except` laws that are not meant to hold ·
+ *   `maxRecords` of a run (20) · `numRuns` stories (100) · `seed` draws the same again · `replay` one story, as a failure prints it ·
+ *   `refuses` the SQLSTATE with which a table would refuse a row
+ * @throws Error with the law that broke, the shortest records and story that break it, what was seen, and the line of code that
+ *   runs it again; SettingsError MR-TEST-OPTION, MR-TEST-TOPIC, MR-TEST-ARBITRARY, MR-TEST-REPLAY, MR-TEST-FAST-CHECK
  */
-export async function check(plan: Plan, options: CheckOptions): Promise<void> {
-  validateOptions('check()', options, rules, (text) => new SettingsError('MR-TEST-OPTION', text))
-  const fc = await loadFastCheck()
-  const { input, model, maxRecords = 20, refuses } = options
-  const store: MemoryStoreOptions = refuses === undefined ? {} : { refuses }
-  const inputs = 'topic' in input ? [input] : input
-  const sample = fc.oneof(
-    ...inputs.map(({ topic, values, key }) =>
-      fc
-        .record({ value: values, place: fc.nat({ max: 7 }) })
-        .map(({ value, place }): Sample => ({ topic, value, place, key: key?.(value) ?? null })),
-    ),
-  )
-  const stories: Arbitrary<Story> = fc.record({
-    samples: fc.array(sample, { maxLength: maxRecords }),
-    happenings: happenings(fc),
-    partitions: fc.integer({ min: 1, max: 3 }),
-    chunk: fc.integer({ min: 1, max: 6 }),
-    maxItems: fc.integer({ min: 1, max: 6 }),
-  })
-  await checkLaws(
-    fc,
-    'check',
-    stories,
-    options,
-    async (story) => {
-      const placed = story.samples.map((one) => place(one, story.partitions))
-      const quiet = await new Scene(plan, { ...story, ...undisturbed }, store).play(placed, [])
-      if (model !== undefined) {
-        const given = story.samples.map(({ topic, key, value }) => ({ topic: topic.name, key, value }))
-        law('the rows are those of the model', () =>
-          deepStrictEqual(sortedTables(quiet.rows), sortedTables(model(given))),
-        )
-      }
-      const seen = await new Scene(plan, story, store).play(placed, story.happenings)
-      law('the rows are those of a run that nothing disturbs', () =>
-        deepStrictEqual(sortedTables(seen.rows), sortedTables(quiet.rows)),
-      )
-      law('the error collector holds what it does when nothing disturbs the run', () =>
-        deepStrictEqual(sortedErrors(seen), sortedErrors(quiet)),
-      )
-    },
-    tell,
-  )
+export async function check(plan: Plan | (() => Plan), options: CheckOptions = {}): Promise<void> {
+  await checkOver(plan, options)
 }
 
-function place({ topic, value, key, place: any }: Sample, partitions: number): PlacedRecord {
-  const number = key === null ? any : [...key].reduce((sum, char) => sum + (char.codePointAt(0) as number), 0)
-  return {
-    topic: topic.name,
-    partition: number % partitions,
-    key: key === null ? null : Buffer.from(key),
-    value: value === null ? null : topic.codec.encode(value),
+/** @param makeStore what the plan commits to; for tests of the kit itself, which has to find stores that break their promises */
+export async function checkOver(
+  plan: Plan | (() => Plan),
+  options: CheckOptions,
+  makeStore?: () => MemoryStore,
+): Promise<void> {
+  validate(options)
+  const fc = await loadFastCheck()
+  const { maxRecords = 20, except = [], numRuns = 100, model, refuses } = options
+  const steps = stepsOf(leavesOf(typeof plan === 'function' ? plan() : plan))
+  const topics = new Map(steps.flatMap((step) => (step.kind === 'source' ? [[step.source.name, step.source]] : [])))
+  const groups = planLawGroups(fc, {
+    laws: new PlanLaws({ plan, except: new Set(except), model, refuses, makeStore }),
+    sources: sourcesOf(fc, topics, options.input),
+    topics,
+    maxRecords,
+    paced: steps.some((step) => step.kind === 'operator' && step.operator.mode === 'async'),
+  })
+  for (const { share, law, ...group } of groups) {
+    if (law !== undefined && except.includes(law)) continue
+    await checkLaws(fc, group, { ...options, numRuns: Math.ceil(numRuns * share) })
   }
 }
 
-/** Tables without rows do not count: a model need not name them. */
-function sortedTables(tables: Readonly<Record<string, readonly object[]>>): Record<string, readonly object[]> {
-  const filled = Object.entries(tables).filter(([, rows]) => rows.length > 0)
-  return Object.fromEntries(
-    filled.map(([name, rows]) => [name, sorted(rows as readonly Row[]).map((row) => ({ ...row }))]),
-  )
+function validate(options: CheckOptions): void {
+  const error = (text: { what: string; why?: string; fix?: string }) => new SettingsError('MR-TEST-OPTION', text)
+  validateOptions('check()', options, rules, error)
+  for (const name of options.except ?? []) {
+    if (planLaws.includes(name)) continue
+    throw error({ what: `check() has no law "${name}" to leave out`, why: `There are ${planLaws.join(', ')}.` })
+  }
 }
 
-function sortedErrors({ errors }: Remains): readonly object[] {
-  return sorted(errors)
-}
-
-function sorted<T extends object>(values: readonly T[]): readonly T[] {
-  const texts = new Map(values.map((value) => [value, inspect(value, { sorted: true, depth: null })]))
-  return values.toSorted((a, b) => ((texts.get(a) as string) < (texts.get(b) as string) ? -1 : 1))
-}
-
-function tell({ samples, happenings: events, partitions, chunk, maxItems }: Story): string {
-  const lines = samples.map((one, index) => {
-    const { topic, partition } = place(one, partitions)
-    const key = one.key === null ? '' : ` key ${JSON.stringify(one.key)}`
-    return `  ${index + 1}. ${topic}[${partition}]${key} ${inspect(one.value, { depth: null, breakLength: Infinity })}`
+function sourcesOf(fc: FastCheck, topics: Topics, input: CheckOptions['input']): readonly Source[] {
+  const given = input === undefined ? Array.from(topics.values(), (topic) => records(topic)) : [input].flat()
+  return (given as readonly CheckInput[]).map(({ topic, values, key }) => {
+    if (!topics.has(topic.name)) {
+      throw new SettingsError('MR-TEST-TOPIC', {
+        what: `the plan does not read topic "${topic.name}"`,
+        why: `It reads ${[...topics.keys()].join(', ')}.`,
+      })
+    }
+    return { topic, key, values: values ?? valuesOf(fc, topic.codec) }
   })
-  const lines2 = events.map((happening, index) => `  ${index + 1}. ${told(happening)}`)
-  return [
-    `${samples.length} records in ${partitions} partitions, up to ${chunk} in a chunk and ${maxItems} in a batch:`,
-    ...lines,
-    'while',
-    ...lines2,
-    `  ${events.length + 1}. the rest arrives, and the plan comes to its end`,
-  ].join('\n')
 }

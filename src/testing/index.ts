@@ -1,14 +1,16 @@
 /** millrace/testing: plans run over arrays, and the laws that operators and sinks keep. */
 export type { LawRuns } from './_fastCheck.ts'
 export type { Build } from './_lawRun.ts'
+export type { Expected, Given, PlanLaw } from './_planLaws.ts'
 export { arbitraryOf } from './arbitraryOf.ts'
 export {
   type CheckInput,
   type CheckModel,
   type CheckOptions,
-  type CheckRecord,
   check,
+  outcomes,
   records,
+  rows,
 } from './check.ts'
 export {
   createMemoryBroker,

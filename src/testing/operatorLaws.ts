@@ -43,7 +43,8 @@ const change = /read only property|not extensible|Cannot delete property|Cannot 
  *
  * @param build applies the operator to a stream; it is called once for each run
  * @param values makes the values; any that structured clones keep
- * @param options `groups`: the operator makes groups (false) · `numRuns` for each law (100) · `seed` and `path` repeat a failure
+ * @param options `groups`: the operator makes groups (false) · `numRuns` for each law (100) · `seed` draws the same values again ·
+ *   `replay` one input, as a failure prints it
  * @throws Error with the law's name and the values; SettingsError MR-TEST-FAST-CHECK where fast-check is missing
  */
 export async function assertOperatorLaws<In, Out>(
@@ -68,7 +69,7 @@ export async function assertOperatorLaws<In, Out>(
     ),
   )
 
-  await checkLaws(fc, 'standing', standing, options, async ({ items, ...cut }) => {
+  const standingCheck = async ({ items, ...cut }: Input<In>) => {
     const run = await lawRun(build, items, cut)
     law('values that come in are not changed', () => {
       assert.deepStrictEqual(
@@ -92,9 +93,9 @@ export async function assertOperatorLaws<In, Out>(
       'any split into chunks and batches gives the same values; { groups: true } is for operators that make groups',
       () => assertSame(run, atOnce),
     )
-  })
+  }
 
-  await checkLaws(fc, 'falling', falling, options, async ({ items, ...cut }) => {
+  const fallingCheck = async ({ items, ...cut }: Input<In>) => {
     const batches = groups ? inOneBatch(items, cut) : cut
     const run = await lawRun(build, items, batches)
     law('nothing of an undone item reaches a sink', () => {
@@ -109,7 +110,11 @@ export async function assertOperatorLaws<In, Out>(
     })
     const never = await lawRun(build, items, batches, run.undone)
     law('an item that is undone leaves no trace in others', () => assert.deepStrictEqual(run.rows, never.rows))
-  })
+  }
+
+  const again = (replay: string) => `await assertOperatorLaws(build, values, { ...options, replay: '${replay}' })`
+  await checkLaws(fc, { name: 'standing', inputs: standing, check: standingCheck, again }, options)
+  await checkLaws(fc, { name: 'falling', inputs: falling, check: fallingCheck, again }, options)
 }
 
 /** The same arrival in one batch. */

@@ -69,7 +69,8 @@ interface Entry<Row> {
  *
  * @param make a store that is not open yet over an empty table; called once for each random list
  * @param features what the sink promises
- * @param options `rows` makes rows · `refuses` says which the table refuses (none) · `numRuns` (100) · `seed` and `path` repeat a failure
+ * @param options `rows` makes rows · `refuses` says which the table refuses (none) · `numRuns` (100) · `seed` draws the same rows again ·
+ *   `replay` one list, as a failure prints it
  * @throws Error with the law's name and the rows; SettingsError MR-TEST-FAST-CHECK where fast-check is missing
  */
 export async function sinkConformance<Row extends object>(
@@ -80,8 +81,9 @@ export async function sinkConformance<Row extends object>(
   const fc = await loadFastCheck()
   const entry = fc.record({ row: rows, undone: fc.boolean(), turn: fc.nat(3), cut: fc.boolean() })
   const entries = fc.array(entry, { maxLength: 12 })
-  const check = (group: string, story: (session: Session<Row>, entries: Entry<Row>[]) => Promise<void>, fits = true) =>
-    checkLaws(fc, group, entries, runs, async (drawn) => {
+  const again = (replay: string) => `await sinkConformance(make, features, { ...options, replay: '${replay}' })`
+  const check = (name: string, story: (session: Session<Row>, entries: Entry<Row>[]) => Promise<void>, fits = true) => {
+    const checked = async (drawn: Entry<Row>[]) => {
       const subject = await make()
       try {
         const session = await Session.begin(subject, refuses as Refuses)
@@ -89,7 +91,9 @@ export async function sinkConformance<Row extends object>(
       } finally {
         await subject.close()
       }
-    })
+    }
+    return checkLaws(fc, { name, inputs: entries, check: checked, again }, runs)
+  }
 
   await check('whole', async (session, list) => {
     session.append(list)

@@ -138,9 +138,9 @@ describe('assertOperatorLaws', () => {
     expect(message).toMatch(
       /^law broken: an item that is undone leaves no trace in others\nwith \{"items":\[\{"value":7,.*\{"value":7,/,
     )
-    const again = /again with (\{.*\})/.exec(message)?.[1]
-    expect(again).toBeDefined()
-    const repeated = await complaint(seven, { groups: true, numRuns: 400, ...JSON.parse(again ?? '{}') })
+    const [, replay = ''] = /replay: '(.*)'/.exec(message) ?? []
+    expect(message).toContain('Run it again with: await assertOperatorLaws(build, values, { ...options, replay: ')
+    const repeated = await complaint(seven, { groups: true, replay })
     expect(repeated.split('\n').slice(0, 2)).toEqual(message.split('\n').slice(0, 2))
   })
 

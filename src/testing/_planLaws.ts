@@ -1,0 +1,307 @@
+/** The laws of plans: two runs of one plan are compared, and the law is named that says they leave the same. */
+import { messageOf } from '../core/errors.ts'
+import type { OutcomeName } from '../core/outcome.ts'
+import { signal } from '../core/signal.ts'
+import type { TopicSource } from '../core/source.ts'
+import type { Plan } from '../stream.ts'
+import { differences, firstDifference, textOf } from './_differences.ts'
+import { lawBroken } from './_fastCheck.ts'
+import { Calls, type Overlap, watchCalls, withLeaf } from './_instrument.ts'
+import { type Cut, type PlacedRecord, type Remains, Scene } from './_scene.ts'
+import { decoded, placed, type Sample, type Story } from './_story.ts'
+import type { MemoryStore, MemoryStoreOptions } from './memoryStore.ts'
+
+/** What each law says. */
+const sentences = {
+  'same twice': 'the same records give the same, whenever they are processed',
+  'chunk invariance': 'where chunks and batches are cut does not show',
+  'replay idempotence': 'processes that die, join and lose commits do not show',
+  'order per key': 'what the records of a key give comes in their order',
+  'key locality': 'the records of a key give the same, whatever other keys there are',
+  'undo leaves no trace': 'an item that is undone is as if it had never been',
+} as const
+
+/** A law of plans, by its name. */
+export type PlanLaw = keyof typeof sentences
+
+export const planLaws = Object.keys(sentences) as readonly PlanLaw[]
+
+/** What a model says that a plan does. Made by `rows()` and `outcomes()`. */
+export type Expected =
+  | { readonly kind: 'rows'; readonly table: string; readonly rows: readonly object[] }
+  | { readonly kind: 'outcomes'; readonly topic: string; readonly outcomes: readonly OutcomeName[] }
+
+/** The values of a topic, in the order in which they were sent. */
+export type Given = <T>(topic: TopicSource<T>) => readonly T[]
+
+export interface PlanUnderTest {
+  readonly plan: Plan | (() => Plan)
+  readonly except: ReadonlySet<PlanLaw>
+  readonly model: ((given: Given) => Expected | readonly Expected[]) | undefined
+  readonly refuses: MemoryStoreOptions['refuses']
+  /** Default: stores that keep their promises. */
+  readonly makeStore?: (() => MemoryStore) | undefined
+}
+
+/** What becomes of an item from outside of the plan. */
+export type Fate = 'stands' | 'ignored' | 'thrown'
+
+export interface DoomedSample {
+  readonly sample: Sample
+  readonly fate: Fate
+}
+
+/** Breaks with a run that nothing disturbed: the story has no part in it. */
+export class UndisturbedFailure extends Error {}
+
+interface Run {
+  readonly remains: Remains
+  readonly overlaps: readonly Overlap[]
+}
+
+type Look = (record: { readonly topic: string; readonly partition: number; readonly offset: number }) => void
+
+const atOnce = { chunk: 1_000, maxItems: 10_000 }
+
+export class PlanLaws {
+  readonly #under: PlanUnderTest
+
+  constructor(under: PlanUnderTest) {
+    this.#under = under
+  }
+
+  async twice(samples: readonly Sample[], partitions: number): Promise<void> {
+    const records = samples.map((sample) => placed(sample, partitions))
+    const first = await this.#undisturbed(records, partitions)
+    const second = await this.#undisturbed(records, partitions)
+    this.#compare('same twice', second, first)
+  }
+
+  async story(story: Story): Promise<void> {
+    const records = story.samples.map((sample) => placed(sample, story.partitions))
+    const quiet = await this.#compareUndisturbed(story, records)
+    const played = await this.#run(records, story, story.pace, story.happenings)
+    if (this.#under.except.has('chunk invariance')) return
+    const differs = differenceBetween(played, quiet)
+    if (differs !== undefined) {
+      // A plan that is not the same twice differs from itself in any way there is.
+      await this.twice(story.samples, story.partitions)
+      const arrivals = story.happenings.filter(({ kind }) => kind === 'arrive')
+      const cut = await this.#run(records, story, [], arrivals)
+      this.#compare('chunk invariance', cut, quiet)
+      this.#broken('replay idempotence', differs)
+    }
+    this.#compareCalls(played)
+    this.#compareOrder(played, quiet)
+  }
+
+  /** What can be said of a run that nothing disturbs. */
+  async #compareUndisturbed({ samples, partitions }: Story, records: readonly PlacedRecord[]): Promise<Run> {
+    try {
+      const quiet = await this.#undisturbed(records, partitions)
+      this.#compareWithModel(samples, records, quiet)
+      this.#compareCalls(quiet)
+      return quiet
+    } catch (error) {
+      throw new UndisturbedFailure(messageOf(error), { cause: error })
+    }
+  }
+
+  /** @param pick chooses the key */
+  async keys(samples: readonly Sample[], partitions: number, pick: number): Promise<void> {
+    const keys = [...new Set(samples.flatMap(({ key }) => key ?? []))]
+    const key = keys[pick % keys.length]
+    if (key === undefined) return
+    const records = samples.map((sample) => placed(sample, partitions))
+    const own = records.filter((_, index) => samples[index]?.key === key)
+    const among = await this.#undisturbed(records, partitions)
+    const alone = await this.#undisturbed(own, partitions)
+    const writtenOf = (run: Run) => writtenBy(run, (record) => own.includes(record))
+    const lines = differences(writtenOf(among), writtenOf(alone))
+    if (lines !== undefined) {
+      const title = `Among the others, the records of key ${JSON.stringify(key)} do not give what they give alone:`
+      this.#broken('key locality', [title, ...lines])
+    }
+  }
+
+  async undo(items: readonly DoomedSample[], partitions: number): Promise<void> {
+    const records = items.map(({ sample }) => placed(sample, partitions))
+    const standing = records.filter((_, index) => items[index]?.fate === 'stands')
+    const fates = new Map<string, Fate | undefined>()
+    const ends = new Map<string, number>()
+    for (const [index, { topic, partition }] of records.entries()) {
+      const offset = ends.get(`${topic}/${partition}`) ?? 0
+      ends.set(`${topic}/${partition}`, offset + 1)
+      fates.set(`${topic}/${partition}/${offset}`, items[index]?.fate)
+    }
+    const undone = await this.#undisturbed(records, partitions, ({ topic, partition, offset }) => {
+      const fate = fates.get(`${topic}/${partition}/${offset}`)
+      if (fate === 'ignored') signal.ignore('undone from outside')
+      if (fate === 'thrown') throw new Error('undone from outside')
+    })
+    const without = await this.#undisturbed(standing, partitions, () => {})
+    const among = new Set(standing)
+    const kept: Remains = {
+      ...undone.remains,
+      errors: undone.remains.errors.filter(({ record }) => record !== undefined && among.has(record)),
+      ended: undone.remains.ended.filter(({ record }) => among.has(record)),
+    }
+    this.#compare('undo leaves no trace', { ...undone, remains: kept }, without)
+  }
+
+  #undisturbed(records: readonly PlacedRecord[], partitions: number, look?: Look): Promise<Run> {
+    return this.#run(records, { ...atOnce, partitions }, [], [], look)
+  }
+
+  async #run(
+    records: readonly PlacedRecord[],
+    { partitions, chunk, maxItems }: Cut,
+    pace: readonly number[],
+    happenings: Story['happenings'],
+    look?: Look,
+  ): Promise<Run> {
+    const { plan, refuses, makeStore } = this.#under
+    const calls = new Calls(pace)
+    const scene = new Scene(
+      plan,
+      { partitions, chunk, maxItems },
+      {
+        ...(refuses === undefined ? {} : { refuses }),
+        ...(makeStore === undefined ? {} : { store: makeStore() }),
+        isBusy: () => calls.underWay > 0,
+        instrument(leaves) {
+          const watched = watchCalls(leaves, calls)
+          return look === undefined ? watched : withLeaf(watched, ({ record }) => look(record))
+        },
+      },
+    )
+    return { remains: await scene.play(records, happenings), overlaps: calls.overlaps }
+  }
+
+  #compare(name: PlanLaw, seen: Run, expected: Run): void {
+    const differs = differenceBetween(seen, expected)
+    if (differs !== undefined) this.#broken(name, differs)
+    if (name !== 'chunk invariance') this.#compareOrder(seen, expected, name)
+  }
+
+  #compareOrder(seen: Run, expected: Run, name: PlanLaw = 'order per key'): void {
+    const { except } = this.#under
+    if (except.has('order per key')) return
+    const given = byTableAndKey(seen)
+    for (const [place, { title, rows }] of byTableAndKey(expected)) {
+      const lines = firstDifference(given.get(place)?.rows ?? [], rows)
+      if (lines !== undefined) this.#broken(name, [`${title}:`, ...lines])
+    }
+  }
+
+  #compareCalls({ overlaps: [overlap] }: Run): void {
+    if (overlap === undefined) return
+    this.#broken('order per key', [
+      `Step "${overlap.step}" has two calls for the key ${JSON.stringify(overlap.key)} at once: the later may be done first.`,
+      "With { order: 'key' } they are made one after the other.",
+    ])
+  }
+
+  #compareWithModel(samples: readonly Sample[], records: readonly PlacedRecord[], { remains }: Run): void {
+    const { model } = this.#under
+    if (model === undefined) return
+    const given: Given = <T>(topic: TopicSource<T>) =>
+      samples.filter((sample) => sample.topic === topic.name).map((sample) => decoded(sample, topic) as T)
+    const said = [model(given)].flat() as readonly Expected[]
+    const tables = new Map<string, readonly object[]>()
+    for (const expected of said) if (expected.kind === 'rows') tables.set(expected.table, expected.rows)
+    const lines = rowDifferences(remains.rows, Object.fromEntries(tables))
+    if (lines !== undefined) throw lawBroken('model: the rows are those of the model', lines.join('\n'))
+    for (const expected of said) {
+      if (expected.kind !== 'outcomes') continue
+      const own = records.filter(({ topic }) => topic === expected.topic)
+      const seen = own.map((record) => remains.ended.find((end) => end.record === record)?.outcome)
+      const wrong = firstDifference(seen, expected.outcomes)
+      if (wrong !== undefined) {
+        const detail = [`The outcomes of the records of "${expected.topic}" differ:`, ...wrong].join('\n')
+        throw lawBroken('model: the outcomes are those of the model', detail)
+      }
+    }
+  }
+
+  #broken(name: PlanLaw, lines: readonly string[]): void {
+    if (this.#under.except.has(name)) return
+    const hint =
+      name === 'same twice'
+        ? [
+            'Something outside of the stream decides: a variable that outlives the run, the time, chance.',
+            ...(typeof this.#under.plan === 'function'
+              ? []
+              : [
+                  'What belongs to a process may stand beside the plan if a function makes both: check(() => plan, …).',
+                ]),
+          ]
+        : []
+    const excuse = `For a plan that is meant so: { except: ['${name}'] }.`
+    throw lawBroken(`${name}: ${sentences[name]}`, [...lines, ...hint, excuse].join('\n'))
+  }
+}
+
+/** What one run left and the other did not, or where they differ first. */
+function differenceBetween({ remains: seen }: Run, { remains: expected }: Run): string[] | undefined {
+  const rows = rowDifferences(seen.rows, expected.rows)
+  if (rows !== undefined) return rows
+  const told = ({ errors }: Remains) =>
+    errors.map(({ record, step, message }) => ({ record: record?.value?.toString() ?? null, step, message }))
+  const errors = differences(told(seen), told(expected))
+  if (errors !== undefined) return ['The error collector differs:', ...errors]
+  return outcomeDifference(seen, expected)
+}
+
+function rowDifferences(
+  seen: Readonly<Record<string, readonly object[]>>,
+  expected: Readonly<Record<string, readonly object[]>>,
+): string[] | undefined {
+  for (const table of new Set([...Object.keys(seen), ...Object.keys(expected)])) {
+    const lines = differences(seen[table] ?? [], expected[table] ?? [])
+    if (lines !== undefined) return [`The rows of table "${table}" differ:`, ...lines]
+  }
+  return undefined
+}
+
+/** Of an item whose process died over the answer to its commit, the outcome is not known; but none has two. */
+function outcomeDifference(seen: Remains, expected: Remains): string[] | undefined {
+  const known = new Map<string, OutcomeName>()
+  const numbers = new Map<PlacedRecord, number>()
+  const idOf = (stream: string, record: PlacedRecord) => {
+    const number = numbers.get(record) ?? numbers.size
+    numbers.set(record, number)
+    return `${stream}/${number}`
+  }
+  for (const { stream, record, outcome } of expected.ended) known.set(idOf(stream, record), outcome)
+  const met = new Set<string>()
+  for (const { stream, record, outcome } of seen.ended) {
+    const id = idOf(stream, record)
+    const before = known.get(id)
+    const what = `The record ${record.value?.toString() ?? 'without a value'} of ${record.topic}[${record.partition}]`
+    if (met.has(id)) return [`${what} was committed twice by stream "${stream}".`]
+    met.add(id)
+    if (before !== outcome) return [`${what} is ${outcome}; it has to be ${before ?? 'absent'}.`]
+  }
+  return undefined
+}
+
+function byTableAndKey({ remains }: Run): Map<string, { title: string; rows: object[] }> {
+  const lists = new Map<string, { title: string; rows: object[] }>()
+  for (const { table, row, record } of remains.written) {
+    const key = record?.key
+    if (record === undefined || key == null) continue
+    const place = textOf([table, record.topic, key])
+    const title = `The rows that key ${JSON.stringify(key.toString())} gives in table "${table}" come in another order`
+    const list = lists.get(place) ?? { title, rows: [] }
+    list.rows.push(row)
+    lists.set(place, list)
+  }
+  return lists
+}
+
+function writtenBy({ remains }: Run, owned: (record: PlacedRecord) => boolean): object[] {
+  return remains.written
+    .filter(({ record }) => record !== undefined && owned(record))
+    .map(({ table, row }) => ({ table, row }))
+}
