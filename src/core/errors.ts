@@ -120,7 +120,16 @@ function placeText(place: Place): string {
 
 /** The message of anything that may have been thrown, which need not be an Error. */
 export function messageOf(thrown: unknown): string {
-  return textOf(thrown instanceof Error ? thrown.message : thrown)
+  return textOf(thrown instanceof Error ? propertyOf(thrown, 'message') : thrown)
+}
+
+/** A property of what was thrown; undefined where it has none, also because it is a getter that throws. */
+export function propertyOf(thrown: unknown, name: 'name' | 'message' | 'stack' | 'code'): unknown {
+  try {
+    return (thrown as Readonly<Record<string, unknown>>)[name]
+  } catch {
+    return undefined
+  }
 }
 
 /** Anything as text, also what cannot be converted: an object without a prototype. */

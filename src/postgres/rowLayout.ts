@@ -1,4 +1,5 @@
 import { ItemError } from '../core/errors.ts'
+import { requireRow } from '../core/row.ts'
 import type { TableColumn } from './catalog.ts'
 import { type ColumnPlace, createEncoder, type Encoder, nullMisfit } from './encoder.ts'
 import { type BoundSink, generatedColumn, unknownColumns } from './sinkChecks.ts'
@@ -31,6 +32,8 @@ export interface Layout<Target> {
 /** A row as it is looked at: its type was the user's, and is gone. */
 export type AnyRow = Readonly<Record<string, unknown>>
 
+const maxLayouts = 1_000
+
 /** Finds out, once for each layout, what a row's properties are to the table. */
 export class RowLayouts<Target> {
   readonly #bound: BoundSink
@@ -45,11 +48,15 @@ export class RowLayouts<Target> {
 
   /** @throws StoreError when the table lacks a column; ItemError when the row lacks one that it must have */
   layoutOf(row: AnyRow): Layout<Target> {
+    requireRow(row, this.#bound.name)
     let signature = ''
-    for (const name in row) signature += row[name] === undefined ? `?${name}\0` : `!${name}\0`
+    // With its length, for a name may hold whatever parts names.
+    for (const name in row) signature += `${row[name] === undefined ? '?' : '!'}${name.length} ${name}`
     const known = this.#known.get(signature)
     if (known !== undefined) return known
     const layout = this.#makeLayout(row)
+    // Rows may have any properties beside the sink's columns: whoever makes them up must not fill the memory.
+    if (this.#known.size >= maxLayouts) this.#known.clear()
     this.#known.set(signature, layout)
     return layout
   }

@@ -1,5 +1,6 @@
 /** Items that fell, as the error collector keeps them. */
-import { MillraceError, messageOf, textOf } from '../core/errors.ts'
+import { MillraceError, messageOf, propertyOf, textOf } from '../core/errors.ts'
+import type { RecordChunk } from '../core/record.ts'
 import { type CollectedItem, RowsRefused } from '../core/store.ts'
 import type { Batch, Fall } from './batch.ts'
 import type { TaskInfo } from './taskInfo.ts'
@@ -27,9 +28,18 @@ function collectedItem(batch: Batch, info: TaskInfo, item: number, fall: Fall & 
     timestamp: new Date(records.timestamp(index)),
     key: records.key(index),
     value: records.value(index),
-    headers: records.headers(index),
+    headers: readableHeaders(records, index),
     error: errorFields(fall.error),
     attempts: 1,
+  }
+}
+
+/** Headers may be malformed, which shows when they are read: what the collector can keep must not depend on that. */
+function readableHeaders(records: RecordChunk, index: number): CollectedItem['headers'] {
+  try {
+    return records.headers(index)
+  } catch {
+    return []
   }
 }
 
@@ -51,18 +61,18 @@ function strayItem(info: TaskInfo, fall: Fall & { kind: 'collected' }): Collecte
 }
 
 function errorFields(error: unknown): CollectedItem['error'] {
-  const known = error instanceof Error ? error : undefined
+  const stack = error instanceof Error ? propertyOf(error, 'stack') : undefined
   return {
-    name: known === undefined ? typeof error : textOf(known.name),
+    name: error instanceof Error ? textOf(propertyOf(error, 'name')) : typeof error,
     message: messageOf(error),
     code: codeOf(error),
-    stack: typeof known?.stack === 'string' ? known.stack : null,
+    stack: typeof stack === 'string' ? stack : null,
   }
 }
 
 function codeOf(error: unknown): string | null {
   if (error instanceof MillraceError) return error.code
   if (error instanceof RowsRefused) return error.sqlstate
-  const code = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined
+  const code = typeof error === 'object' ? propertyOf(error, 'code') : undefined
   return typeof code === 'string' ? code : null
 }

@@ -3,6 +3,7 @@
  * objects. It does not imitate Postgres: types, casts and constraints are Postgres's own business, but for what `refuses` says.
  */
 import { FenceLostError, StoreError } from '../core/errors.ts'
+import { requireRow } from '../core/row.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import {
   type Claim,
@@ -34,6 +35,7 @@ export class MemoryBuffer implements RowBuffer {
   }
   readonly byteSize = 0
   append(row: object, owner: number): void {
+    requireRow(row, this.sink.name)
     const { columns } = this.sink
     const entries = Object.entries(row).filter(([name]) => columns === undefined || columns.includes(name))
     this.rows.push(Object.freeze(Object.fromEntries(entries)))

@@ -11,6 +11,7 @@ import { start } from '../../src/service/start.ts'
 import { type Plan, stream } from '../../src/stream.ts'
 import { createMemoryBroker } from '../../src/testing/memoryBroker.ts'
 import { topic } from '../../src/topic.ts'
+import { isAsSent, seenAs } from '../fuzz/asSent.ts'
 import { hostileJson, hostileRecord, hostileText, hostileValue } from '../fuzz/hostile.ts'
 import { freshDatabase, freshName } from '../support/services.ts'
 import { openKafkaHarness } from './kafka/kafkaHarness.ts'
@@ -27,6 +28,7 @@ const numbers = topic('numbers', json<number>())
 
 interface Collected {
   readonly offset: number
+  readonly code: string | null
   readonly message: string
 }
 
@@ -42,11 +44,11 @@ async function runOver(plan: Plan, group: string, client: SourceClient): Promise
   const app = await start(plan, { group, client, postgres: { url: database.url }, from: 'earliest', logger: silent })
   await app.caughtUp()
   await app.stop()
-  const rows = await database.query<{ record_offset: string; error_message: string }>(
-    'select record_offset, error_message from millrace.errors where app = $1 order by record_offset',
+  const rows = await database.query<{ record_offset: string; error_code: string; error_message: string }>(
+    'select record_offset, error_code, error_message from millrace.errors where app = $1 order by record_offset',
     [group],
   )
-  return rows.map(({ record_offset, error_message }) => ({ offset: Number(record_offset), message: error_message }))
+  return rows.map((row) => ({ offset: Number(row.record_offset), code: row.error_code, message: row.error_message }))
 }
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
@@ -86,9 +88,23 @@ describe.each(['copied', 'upserted'])('hostile values, %s', (way) => {
     const plan = stream('s')
       .from(numbers)
       .to(sink, (n) => ({ id: n, value: n % 2 === 0 ? good : hostile[n >> 1] }))
-    const collected = new Set((await run(plan, name, 2 * valuesOfType)).map(({ offset }) => offset))
-    const stored = await database.query<{ id: number }>(`select id from ${name}`)
+    const errors = await run(plan, name, 2 * valuesOfType)
+    const collected = new Set(errors.map(({ offset }) => offset))
+    const stored = await database.query<{ id: number; seen: string | null }>(
+      `select id, ${seenAs(type)} as seen from ${name}`,
+    )
     const ids = new Set(stored.map(({ id }) => id))
+    for (const { id, seen } of stored) {
+      const sent = id % 2 === 0 ? good : hostile[id >> 1]
+      expect(isAsSent(type, sent, seen), `${fc.stringify(sent)} is ${seen} in the table`).not.toBe(false)
+    }
+    for (const { offset, code, message } of errors) {
+      const where = fc.stringify(hostile[offset >> 1])
+      expect(code, `the code of ${where}`).toMatch(/^(MR-SINK-(TYPE|NULL|ROW)|(22|23|54)...)$/)
+      // Where Postgres says it, it may name the value only.
+      if (code?.startsWith('MR-')) expect(message, where).toContain('column "value"')
+      else expect(message.length, where).toBeGreaterThan(10)
+    }
     for (let n = 0; n < 2 * valuesOfType; n++) {
       const where = `value ${n}: ${String(fc.stringify(hostile[n >> 1]))}`
       if (n % 2 === 0) expect(ids.has(n), `the good neighbour before ${where}`).toBe(true)

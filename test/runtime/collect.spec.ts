@@ -5,6 +5,12 @@ import { base, numbers, upTo } from './_service.ts'
 
 const hostile = Object.assign(new Error('x'), { name: 5, message: Object.create(null), stack: {}, code: 7 })
 
+const closed = Object.defineProperty(new Error('x'), 'message', {
+  get() {
+    throw new Error('nobody may look')
+  },
+})
+
 describe('what a callback throws', () => {
   const thrown: readonly (readonly [unknown, { name: string; message: string; code?: string | null }])[] = [
     [new TypeError('t'), { name: 'TypeError', message: 't', code: null }],
@@ -15,6 +21,7 @@ describe('what a callback throws', () => {
     [Object.create(null), { name: 'object', message: '[object Object]' }],
     [{ code: 'C' }, { name: 'object', message: '[object Object]', code: 'C' }],
     [Symbol('s'), { name: 'symbol', message: 'Symbol(s)' }],
+    [closed, { name: 'Error', message: 'undefined' }],
     [hostile, { name: '5', message: '[object Object]', code: null }],
   ]
 
