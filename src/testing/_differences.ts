@@ -51,3 +51,8 @@ export function firstDifference(seen: readonly unknown[], expected: readonly unk
   if (at < 0 && given.length === wanted.length) return undefined
   return [`  it is:        ${given.join(', ')}`, `  it has to be: ${wanted.join(', ')}`]
 }
+
+/** As `differences`, and where the same values come in another order, that. */
+export function orderedDifferences(seen: readonly unknown[], expected: readonly unknown[]): string[] | undefined {
+  return differences(seen, expected) ?? firstDifference(seen, expected)
+}

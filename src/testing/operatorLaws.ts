@@ -1,8 +1,9 @@
 /** The laws of operators, checked on random values. */
 import assert from 'node:assert'
 import type { Arbitrary } from 'fast-check'
+import { differences, orderedDifferences, textOf } from './_differences.ts'
 import { checkLaws, type LawRuns, law, loadFastCheck } from './_fastCheck.ts'
-import { type Build, type Fate, fates, type LawItem, type LawRun, lawRun } from './_lawRun.ts'
+import { type Build, type Fate, fates, type LawItem, type LawRow, type LawRun, lawRun } from './_lawRun.ts'
 
 export interface OperatorLawOptions extends LawRuns {
   /**
@@ -78,12 +79,11 @@ export async function assertOperatorLaws<In, Out>(
       )
     })
     law('values come out in the order of their partition', () => {
-      if (!groups) assert.deepStrictEqual(run.given, run.rows)
-      for (const row of run.rows)
-        assert.deepStrictEqual(
-          row.items,
-          row.items.toSorted((a, b) => a - b),
-        )
+      if (!groups) assertRows(run.given, run.rows)
+      for (const { items } of run.rows) {
+        const inOrder = items.toSorted((a, b) => a - b)
+        assert(items.join() === inOrder.join(), `  of one group are the items ${items.map(numbered).join(', ')}`)
+      }
     })
     const again = await lawRun(build, items, cut)
     law('the same input twice gives the same output', () => assertSame(again, run))
@@ -99,22 +99,20 @@ export async function assertOperatorLaws<In, Out>(
     const batches = groups ? inOneBatch(items, cut) : cut
     const run = await lawRun(build, items, batches)
     law('nothing of an undone item reaches a sink', () => {
-      assert.deepStrictEqual(
-        run.rows.filter((row) => row.items.some((item) => run.undone.has(item))),
-        [],
-      )
+      const present = run.rows.filter((row) => row.items.some((item) => run.undone.has(item)))
+      assertRows(present, [])
     })
     law('what is thrown behind an operator goes through it, and undoes the item', () => {
       const spared = run.rows.filter((row) => row.items.some((item) => items[item]?.fate !== 'stands'))
-      assert.deepStrictEqual(spared, [])
+      assertRows(spared, [])
     })
     const never = await lawRun(build, items, batches, run.undone)
-    law('an item that is undone leaves no trace in others', () => assert.deepStrictEqual(run.rows, never.rows))
+    law('an item that is undone leaves no trace in others', () => assertRows(run.rows, never.rows))
   }
 
   const again = (replay: string) => `await assertOperatorLaws(build, values, { ...options, replay: '${replay}' })`
-  await checkLaws(fc, { name: 'standing', inputs: standing, check: standingCheck, again }, options)
-  await checkLaws(fc, { name: 'falling', inputs: falling, check: fallingCheck, again }, options)
+  await checkLaws(fc, { name: 'standing', inputs: standing, check: standingCheck, tell, again }, options)
+  await checkLaws(fc, { name: 'falling', inputs: falling, check: fallingCheck, tell, again }, options)
 }
 
 /** The same arrival in one batch. */
@@ -123,6 +121,38 @@ function inOneBatch({ length }: readonly unknown[], cut: Omit<Input<unknown>, 'i
 }
 
 function assertSame(run: LawRun, expected: LawRun): void {
-  assert.deepStrictEqual(run.rows, expected.rows)
-  assert.deepStrictEqual([...run.undone].sort(), [...expected.undone].sort())
+  assertRows(run.rows, expected.rows)
+  const told = ({ undone }: LawRun) =>
+    [...undone].sort((a, b) => a - b).map((item) => `item ${numbered(item)} is undone`)
+  assertNone(differences(told(run), told(expected)))
+}
+
+function assertRows(seen: readonly LawRow[], expected: readonly LawRow[]): void {
+  const told = (rows: readonly LawRow[]) =>
+    rows.map(({ items, value }) => {
+      const numbers = items.map(numbered)
+      return numbers.length === 1 ? { item: numbers[0], value } : { items: numbers, value }
+    })
+  assertNone(orderedDifferences(told(seen), told(expected)))
+}
+
+function assertNone(lines: readonly string[] | undefined): void {
+  assert(lines === undefined, lines?.join('\n'))
+}
+
+/** Items as people count them. */
+function numbered(item: number): number {
+  return item + 1
+}
+
+function tell<In>({ items, partitions, chunk, maxItems }: Input<In>): string {
+  const where = partitions === 1 ? 'one partition' : `${partitions} partitions`
+  const lines = items.map(({ value, key, fate }, index) => {
+    const end = fate === 'stands' ? '' : `  ← ${fate}`
+    return `  ${index + 1}. ${key === '' ? '' : `key "${key}" `}${textOf(value)}${end}`
+  })
+  const count = items.length === 1 ? 'one item' : `${items.length} items`
+  return [`with ${count} in ${where}, in chunks of up to ${chunk} and batches of up to ${maxItems}:`, ...lines].join(
+    '\n',
+  )
 }

@@ -1,10 +1,10 @@
 /** What every sink keeps, whatever it writes to; checked over a real store on random rows. */
 import assert from 'node:assert'
-import { inspect } from 'node:util'
 import type { Arbitrary } from 'fast-check'
 import { FenceLostError } from '../core/errors.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import { type Claim, RowsRefused, type Store } from '../core/store.ts'
+import { differences, textOf } from './_differences.ts'
 import { checkLaws, type LawRuns, law, loadFastCheck } from './_fastCheck.ts'
 import { type ModelRow, type Refuses, tableAfter } from './_tableModel.ts'
 
@@ -92,7 +92,7 @@ export async function sinkConformance<Row extends object>(
         await subject.close()
       }
     }
-    return checkLaws(fc, { name, inputs: entries, check: checked, again }, runs)
+    return checkLaws(fc, { name, inputs: entries, check: checked, tell, again }, runs)
   }
 
   await check('whole', async (session, list) => {
@@ -192,7 +192,10 @@ class Session<Row extends object> {
     const { sink, rows } = this.#subject
     const expected = tableAfter(sink, entries.map(rowOf), this.#refuses).rows
     const present = await rows.call(this.#subject)
-    law(name, () => assert.deepStrictEqual(listed(present), listed(expected)))
+    law(name, () => {
+      const lines = differences(present, expected)
+      assert(lines === undefined, lines?.join('\n'))
+    })
   }
 
   async expectProgress(nextOffset: number): Promise<void> {
@@ -286,6 +289,14 @@ function rowOf<Row extends object>({ row }: Entry<Row>): ModelRow {
   return row as ModelRow
 }
 
-function listed(rows: readonly object[]): string[] {
-  return rows.map((row) => inspect(row, { sorted: true, depth: null, breakLength: Number.POSITIVE_INFINITY })).sort()
+function tell<Row>(entries: readonly Entry<Row>[]): string {
+  const lines = entries.map(({ row, undone, turn, cut }, index) => {
+    const marks = [
+      ...(undone ? ['its owner may be undone'] : []),
+      ...(turn > 0 ? [`appended in turn ${turn}`] : []),
+      ...(cut ? ['the batch may be cut behind it'] : []),
+    ]
+    return `  ${index + 1}. ${textOf(row)}${marks.length === 0 ? '' : `  ← ${marks.join(', ')}`}`
+  })
+  return [`with ${entries.length === 1 ? 'one row' : `${entries.length} rows`}:`, ...lines].join('\n')
 }

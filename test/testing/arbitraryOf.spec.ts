@@ -62,7 +62,7 @@ const tree = {
   ],
 } as const
 
-describe('arbitraryOf', () => {
+describe('arbitraryOf', { timeout: 60_000 }, () => {
   it('makes values of any schema that come back from their bytes as they were', async () => {
     for (const longs of ['number', 'bigint'] as const) {
       const schemas = schemasWithValues({ logical: true, longs: fc.integer() })

@@ -62,10 +62,10 @@ async function pasted(message: string, plan: Parameters<typeof check>[0], option
 /** What is told of a failure, without how it was found. */
 const story = (message: string) => message.split('\n').filter((line) => !/^(Found |It was replayed)/.test(line))
 
-describe('check', () => {
+describe('check', { timeout: 60_000 }, () => {
   test('passes a plan whose rows depend on its records alone, for 1,000 stories', async () => {
     await check(tenSteps, { ...runs, numRuns: 1_000 })
-  }, 20_000)
+  })
 
   test('runs as many stories as it is told, with records and with happenings of every kind', async () => {
     let plays = 0
@@ -257,7 +257,7 @@ describe('check', () => {
   })
 })
 
-describe('a failure of check', () => {
+describe('a failure of check', { timeout: 60_000 }, () => {
   test('is seen again when the line of code that it prints is pasted', async () => {
     const groups = table<{ size: number }>('groups')
     const counted = base
