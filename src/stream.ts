@@ -9,6 +9,7 @@ import type { AsyncItemContext, ItemContext } from './core/context.ts'
 import { describePlan, planToMermaid } from './core/describe.ts'
 import { PlanError } from './core/errors.ts'
 import type { Operator } from './core/operator.ts'
+import { isCharacters, shown } from './core/options.ts'
 import { type PlanLeaf, type PlanNode, stepsOf } from './core/plan.ts'
 import type { Sink } from './core/sink.ts'
 import type { TopicSource } from './core/source.ts'
@@ -395,6 +396,12 @@ export interface NamedStream {
 export function stream(name: string): NamedStream {
   if (typeof name !== 'string' || name === '') {
     throw new PlanError('MR-PLAN-NAME', { what: 'stream() needs a name that is not empty' })
+  }
+  if (!isCharacters(name)) {
+    throw new PlanError('MR-PLAN-NAME', {
+      what: `the name ${shown(name)} of a stream holds the character U+0000 or half of a surrogate pair`,
+      why: 'Progress is kept under it, and Postgres would refuse the one and take all of the others for the same.',
+    })
   }
   return {
     from<T>(source: TopicSource<T>): Stream<T> {

@@ -35,6 +35,7 @@ describe('a stream', () => {
 
   it('has a name that is not empty, and reads a topic', () => {
     expect(() => stream('')).toThrow(/needs a name.*MR-PLAN-NAME/)
+    for (const name of ['a\0', '\ud800']) expect(() => stream(name)).toThrow(/surrogate pair.*MR-PLAN-NAME/s)
     expect(() => stream('s').from({ kind: 'table', name: 'x' } as never)).toThrow(
       /from\(\) takes a topic\(\).*MR-PLAN-LATER/s,
     )

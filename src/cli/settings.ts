@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { messageOf, SettingsError } from '../core/errors.ts'
-import { type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
+import { isCharacters, type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
 import type { KafkaConnection, PostgresConnection, StartSettings } from '../service/start.ts'
 import { configEnv, type LogLevel, type Setting, settingsTable } from './settingsTable.ts'
 
@@ -101,7 +101,8 @@ function flatten(file: string, object: object, prefix: string, values: Values): 
     // A rule would let a list pass for an object.
     if (holdsMore && setting === undefined)
       throw failure({ what: `${owner}: "${name}" must be an object, but is ${shown(value)}` })
-    if (setting?.secret && typeof value !== 'string') throw failure({ what: `${owner}: "${name}" must be a text` })
+    if (setting?.secret && (typeof value !== 'string' || !isCharacters(value)))
+      throw failure({ what: `${owner}: "${name}" must be a text` })
     own[name] = value
     if (setting !== undefined) values.set(path, value)
   }

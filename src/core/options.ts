@@ -79,10 +79,18 @@ function violation(value: unknown, rule: OptionRule): string | undefined {
     case 'object':
       return typeof value === 'object' && value !== null ? undefined : 'an object'
     case 'string':
-      return typeof value === 'string' && value !== '' ? undefined : 'a text that is not empty'
+      if (typeof value !== 'string' || value === '') return 'a text that is not empty'
+      return isCharacters(value)
+        ? undefined
+        : 'a text without the character U+0000 and without halves of surrogate pairs'
     default:
       return typeof value === rule.type ? undefined : `a ${rule.type}`
   }
+}
+
+/** Whether Postgres and Kafka can hold a text as it is: halves of surrogate pairs would all become one and the same character. */
+export function isCharacters(text: string): boolean {
+  return !/\0|\p{Surrogate}/u.test(text)
 }
 
 /** A value as errors show it, cut to a readable length. */

@@ -1,7 +1,7 @@
 /** Settings of a service: their shape and their defaults. */
 import { SettingsError } from '../core/errors.ts'
 import { type Logger, silentLogger } from '../core/logger.ts'
-import { type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
+import { isCharacters, type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
 import type { SourceClient } from '../core/source.ts'
 import type { KafkaSettings } from '../kafka/settings.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
@@ -144,16 +144,20 @@ function checkKafka(kafka: KafkaConnection): void {
 }
 
 function checkSasl(sasl: NonNullable<KafkaConnection['sasl']>): void {
-  // A password of the wrong type would be shown by the rule.
-  if (sasl.password !== undefined && typeof sasl.password !== 'string') {
+  // A password that is none would be shown by the rule.
+  if (sasl.password !== undefined && !isSecret(sasl.password)) {
     throw settingError({ what: 'start(): "kafka.sasl": "password" must be a text' })
   }
   check('start(): "kafka.sasl"', sasl, saslRules)
 }
 
+function isSecret(value: unknown): boolean {
+  return typeof value === 'string' && isCharacters(value)
+}
+
 function checkPostgres(postgres: PostgresConnection): void {
   for (const secret of ['url', 'password'] as const) {
-    if (postgres[secret] !== undefined && typeof postgres[secret] !== 'string') {
+    if (postgres[secret] !== undefined && !isSecret(postgres[secret])) {
       throw settingError({ what: `start(): "postgres": "${secret}" must be a text` })
     }
   }

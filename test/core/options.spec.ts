@@ -34,6 +34,8 @@ describe('options', () => {
       [{ count: Number.NaN }, 'but is null'],
       [{ ratio: -0.1 }, '"ratio" must be a number of at least 0'],
       [{ name: '' }, '"name" must be a text that is not empty'],
+      [{ name: 'a\0' }, '"name" must be a text without the character U+0000'],
+      [{ name: '\ud800' }, 'halves of surrogate pairs'],
       [{ mode: 'slow' }, '"mode" must be one of "fast", "safe", but is "slow"'],
       [{ names: [] }, '"names" must be a list of texts'],
       [{ names: ['a', 1] }, '"names" must be a list of texts'],

@@ -113,40 +113,145 @@ describe.each(['copied', 'upserted'])('hostile values, %s', (way) => {
   })
 })
 
+describe.each(['copied', 'upserted'])('rows of any kind, %s', (way) => {
+  test('are rows or collected', { timeout: 60_000 }, async () => {
+    const anyRow = fc.oneof(
+      hostileValue,
+      fc.record({ id: hostileValue, value: hostileValue }),
+      fc.dictionary(hostileText, hostileValue, { maxKeys: 4 }),
+      fc.record({ id: fc.nat({ max: 5 }), value: fc.option(hostileText) }),
+    )
+    const hostile = fc.sample(anyRow, { numRuns: valuesOfType, seed: way.length })
+    const name = freshName('rows').replaceAll('-', '_')
+    await database.query(`create table ${name} (id integer primary key, value text)`)
+    const columns = ['id', 'value'] as const
+    const sink = table<{ id: number; value: string }>(name, way === 'copied' ? { columns } : { columns, key: 'id' })
+    const first = 1_000_000_000
+    const plan = stream('s')
+      .from(numbers)
+      .to(sink, (n) => (n % 2 === 0 ? { id: first + n, value: 'good' } : (hostile[n >> 1] as never)))
+    const errors = await run(plan, name, 2 * valuesOfType)
+    const stored = new Set((await database.query<{ id: number }>(`select id from ${name}`)).map(({ id }) => id))
+    for (let n = 0; n < 2 * valuesOfType; n += 2) {
+      expect(stored.has(first + n), `the good neighbour of ${fc.stringify(hostile[n >> 1])}`).toBe(true)
+    }
+    expect(errors.every(({ offset }) => offset % 2 === 1)).toBe(true)
+    // A row that is upserted may be one that was there.
+    const rows = stored.size + errors.length
+    if (way === 'copied') expect(rows).toBe(2 * valuesOfType)
+    else expect(rows).toBeGreaterThan(valuesOfType)
+  })
+})
+
+/** Runs a plan whose names may be impossible. Gives what is collected, or the error of ours that it ends with. */
+async function runOrRefuse(
+  plan: () => Plan,
+  group: string,
+  about: string,
+): Promise<readonly Collected[] | MillraceError> {
+  try {
+    return await run(plan(), group, 3)
+  } catch (error) {
+    expect(error, about).toBeInstanceOf(MillraceError)
+    expect((error as MillraceError).code, about).not.toMatch(/INTERNAL/)
+    expect((error as MillraceError).message, about).toMatch(/^millrace: /)
+    return error as MillraceError
+  }
+}
+
+const identifier = fc.oneof(
+  hostileText,
+  fc.constantFrom(
+    'select',
+    'a.b',
+    'a"b',
+    'Ä'.repeat(40),
+    'x'.repeat(63),
+    'x'.repeat(64),
+    'pg_catalog.pg_class',
+    'ctid',
+  ),
+)
+
 test('hostile names of tables and columns', { timeout: 120_000 }, async () => {
-  const samples = fc.sample(fc.tuple(hostileText, hostileText), { numRuns: names, seed: 3 })
+  await database.query('create table x (id integer)')
+  const samples = fc.sample(fc.tuple(identifier, identifier, fc.boolean()), { numRuns: names, seed: 3 })
   let written = 0
-  for (const [index, [given, column]] of samples.entries()) {
+  for (const [index, [given, column, create]] of samples.entries()) {
     const quoted = pg.escapeIdentifier(given)
-    const sink = () => table<Record<string, unknown>>(quoted)
+    const statement = `create table ${quoted} (${pg.escapeIdentifier(column)} text)`
+    const about = `table ${quoted}, column ${JSON.stringify(column)}`
+    const exists = await database.query(create ? 'select' : statement).then(
+      () => true,
+      () => false,
+    )
+    const sink = () => table<Record<string, unknown>>(quoted, create ? { create: statement } : {})
     const plan = () =>
       stream('s')
         .from(numbers)
         .to(sink(), (n) => ({ [column]: `v${n}` }))
-    const exists = await database.query(`create table ${quoted} (${pg.escapeIdentifier(column)} text)`).then(
-      () => true,
-      () => false,
-    )
-    try {
-      const collected = await run(plan(), `names-${index}`, 3)
-      const rows = exists ? await database.query(`select from ${quoted}`) : []
-      expect(rows.length + collected.length, `table ${quoted}, column ${JSON.stringify(column)}`).toBe(3)
-      written += rows.length
-    } catch (error) {
-      expect(error, `table ${quoted}, column ${JSON.stringify(column)}`).toBeInstanceOf(MillraceError)
-      expect((error as MillraceError).code).not.toMatch(/INTERNAL/)
-    } finally {
-      if (exists) await database.query(`drop table ${quoted}`)
+    const collected = await runOrRefuse(plan, `names-${index}`, about)
+    const rows = await database.query(`select from ${quoted}`).catch(() => [])
+    if (!(collected instanceof MillraceError)) {
+      expect(exists, about).toBe(true)
+      expect(rows.length + collected.length, about).toBe(3)
     }
+    written += rows.length
+    await database.query(`drop table if exists ${quoted}`).catch(() => {})
+    // As somebody writes it who does not know that it has to be quoted.
+    await runOrRefuse(
+      () =>
+        stream('s')
+          .from(numbers)
+          .to(table<object>(given), (n) => ({ id: n })),
+      `raw-${index}`,
+      given,
+    )
   }
   expect(written).toBeGreaterThan(names)
+  expect(await database.query("select to_regclass('x')::text as name")).toEqual([{ name: 'x' }])
+})
+
+test('hostile names of streams, steps and groups', { timeout: 120_000 }, async () => {
+  await database.query('create table named (id integer)')
+  const samples = fc.sample(fc.tuple(hostileText, hostileText, hostileText), { numRuns: names, seed: 5 })
+  let done = 0
+  for (const [streamName, step, group] of samples) {
+    const plan = () =>
+      stream(streamName)
+        .from(numbers)
+        .map((n) => {
+          if (n === 1) throw new Error(step)
+          return n
+        })
+        .named(step)
+        .to(table<{ id: number }>('named'), (id) => ({ id }))
+    const about = JSON.stringify([streamName, step, group])
+    const collected = await runOrRefuse(plan, `${group}#${done}`, about)
+    if (collected instanceof MillraceError) continue
+    expect(
+      collected.map(({ offset }) => offset),
+      about,
+    ).toEqual([1])
+    done++
+  }
+  expect(done).toBeGreaterThan(names / 3)
 })
 
 test('hostile records in a real topic, one of 10 MB among them', { timeout: 120_000 }, async () => {
   const name = freshName('fuzz')
   const limit = 15 * 2 ** 20
   await harness.admin.createTopics({
-    topics: [{ topic: name, numPartitions: 1, configEntries: [{ name: 'max.message.bytes', value: String(limit) }] }],
+    topics: [
+      {
+        topic: name,
+        numPartitions: 1,
+        configEntries: [
+          { name: 'max.message.bytes', value: String(limit) },
+          { name: 'message.timestamp.after.max.ms', value: '9223372036854775807' },
+        ],
+      },
+    ],
   })
   const sink = table<{ id: number; size: number }>('from_kafka', {
     create: 'create table from_kafka (id integer primary key, size integer)',
@@ -154,6 +259,9 @@ test('hostile records in a real topic, one of 10 MB among them', { timeout: 120_
   const orders = topic(name, json<{ id: number; pad?: string }>())
   const plan = stream('s')
     .from(orders)
+    .tap((_, { record }) => {
+      void [record.timestamp.getTime(), record.header('same'), record.key?.toString()]
+    })
     .to(sink, ({ id, pad = '' }) => ({ id, size: pad.length }))
   const hostile = fc.sample(hostileRecord(hostileJson), { numRuns: recordsOfKafka, seed: 11 })
   let goods = 0
@@ -161,10 +269,13 @@ test('hostile records in a real topic, one of 10 MB among them', { timeout: 120_
     value: JSON.stringify({ id: goods++, ...(pad === undefined ? {} : { pad }) }),
     partition: 0,
   })
-  for (const { key, value, headers } of hostile) {
+  for (const { key, value, headers, timestamp } of hostile) {
     const many: Record<string, (Buffer | string)[]> = {}
     for (const header of headers) many[header.key] = [header.value ?? '', 'again', 'and again']
-    await harness.producer.send({ topic: name, messages: [good(), { key, value, headers: many, partition: 0 }] })
+    await harness.producer.send({
+      topic: name,
+      messages: [good(), { key, value, headers: many, partition: 0, timestamp: String(Math.max(0, timestamp)) }],
+    })
   }
   const padding = 'x'.repeat(10 * 2 ** 20)
   await harness.producer.send({ topic: name, messages: [good(padding)] })

@@ -70,6 +70,8 @@ describe('each wrong setting is named', () => {
     for (const settings of [
       { ...good, postgres: { host: 'h', password: 4711 } },
       { ...good, postgres: { url: { password: 4711 } } },
+      { ...good, postgres: { host: 'h', password: '4711\0' } },
+      { ...good, kafka: { ...good.kafka, sasl: { mechanism: 'plain', username: 'u', password: '4711\ud800' } } },
       { ...good, kafka: { ...good.kafka, sasl: { mechanism: 'plain', username: 'u', password: 4711 } } },
     ]) {
       expect(complaint(settings)).toContain('must be a text')
