@@ -17,7 +17,7 @@ import { freshDatabase, freshName } from '../support/services.ts'
 import { openKafkaHarness } from './kafka/kafkaHarness.ts'
 
 const valuesOfType = 300
-const names = 60
+const names = 30
 const recordsOfKafka = 200
 
 const database = await freshDatabase()
