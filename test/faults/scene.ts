@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
+import { createTopic } from '../support/topics.ts'
 import { until } from '../support/until.ts'
 import { check } from './checker.ts'
 import { collectEvidence, logEnds } from './collectEvidence.ts'
@@ -69,9 +70,7 @@ export class Scene {
     const folder = await mkdtemp(join(tmpdir(), 'millrace-faults-'))
     const database = await createDatabase(servers.databaseUrl, 50)
     const scene = new Scene(servers, settings, database, folder)
-    await scene.#inKafka((admin) =>
-      admin.createTopics({ topics: [{ topic: scene.topic, numPartitions: scene.#partitions }] }),
-    )
+    await scene.#inKafka((admin) => createTopic(admin, { topic: scene.topic, numPartitions: scene.#partitions }))
     await scene.feed.start()
     return scene
   }

@@ -14,6 +14,7 @@ import { topic } from '../../src/topic.ts'
 import { isAsSent, seenAs } from '../fuzz/asSent.ts'
 import { hostileJson, hostileRecord, hostileText, hostileValue } from '../fuzz/hostile.ts'
 import { freshDatabase, freshName } from '../support/services.ts'
+import { createTopic } from '../support/topics.ts'
 import { openKafkaHarness } from './kafka/kafkaHarness.ts'
 
 const valuesOfType = 300
@@ -241,16 +242,12 @@ test('hostile names of streams, steps and groups', { timeout: 120_000 }, async (
 test('hostile records in a real topic, one of 10 MB among them', { timeout: 120_000 }, async () => {
   const name = freshName('fuzz')
   const limit = 15 * 2 ** 20
-  await harness.admin.createTopics({
-    topics: [
-      {
-        topic: name,
-        numPartitions: 1,
-        configEntries: [
-          { name: 'max.message.bytes', value: String(limit) },
-          { name: 'message.timestamp.after.max.ms', value: '9223372036854775807' },
-        ],
-      },
+  await createTopic(harness.admin, {
+    topic: name,
+    numPartitions: 1,
+    configEntries: [
+      { name: 'max.message.bytes', value: String(limit) },
+      { name: 'message.timestamp.after.max.ms', value: '9223372036854775807' },
     ],
   })
   const sink = table<{ id: number; size: number }>('from_kafka', {

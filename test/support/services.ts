@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { type Admin, Kafka, logLevel, type Message, Partitioners, type Producer } from 'kafkajs'
 import pg from 'pg'
 import { afterAll, inject } from 'vitest'
+import { createTopic } from './topics.ts'
 
 /** `host:port` of the running brokers. */
 export const brokers: string[] = inject('brokers')
@@ -86,7 +87,7 @@ export function freshName(prefix = 'test'): string {
 /** Creates a topic, by default with one partition and a name of its own; deleted after the test file. */
 export async function freshTopic(numPartitions = 1, topic = freshName()): Promise<string> {
   const admin = await kafkaAdmin()
-  await admin.createTopics({ topics: [{ topic, numPartitions }] })
+  await createTopic(admin, { topic, numPartitions })
   cleanups.push(() => admin.deleteTopics({ topics: [topic] }))
   return topic
 }

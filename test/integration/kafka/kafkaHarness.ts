@@ -4,6 +4,7 @@ import { createKafkaClient } from '../../../src/kafka/kafkaClient.ts'
 import type { KafkaSettings } from '../../../src/kafka/settings.ts'
 import type { ContractRecord, SourceClientHarness } from '../../contracts/sourceClient.ts'
 import { brokers as shared } from '../../support/services.ts'
+import { createTopic } from '../../support/topics.ts'
 
 export interface KafkaHarness extends SourceClientHarness {
   readonly brokers: readonly string[]
@@ -37,9 +38,7 @@ export async function openKafkaHarness(brokers: readonly string[] = shared): Pro
     admin,
     producer,
     settings,
-    createTopic: async (topic, numPartitions) => {
-      await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true })
-    },
+    createTopic: (topic, numPartitions) => createTopic(admin, { topic, numPartitions }),
     addPartitions: async (topic, count) => {
       await admin.createPartitions({ topicPartitions: [{ topic, count }] })
     },

@@ -6,6 +6,7 @@ import type { AssignedPartition } from '../../../src/core/source.ts'
 import { createKafkaClient } from '../../../src/kafka/kafkaClient.ts'
 import type { KafkaSettings } from '../../../src/kafka/settings.ts'
 import { readRecords } from '../../contracts/sourceClient.ts'
+import { createTopic } from '../../support/topics.ts'
 
 let service: KafkaService
 let secure: NonNullable<KafkaService['secure']>
@@ -19,7 +20,7 @@ beforeAll(async () => {
   const admin = kafka.admin()
   const producer = kafka.producer()
   await Promise.all([admin.connect(), producer.connect()])
-  await admin.createTopics({ topics: [{ topic: 'secrets', numPartitions: 1 }], waitForLeaders: true })
+  await createTopic(admin, { topic: 'secrets', numPartitions: 1 })
   await producer.send({ topic: 'secrets', messages: [{ value: 'a secret' }] })
   await Promise.all([admin.disconnect(), producer.disconnect()])
 }, 120_000)
