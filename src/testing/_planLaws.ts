@@ -4,11 +4,12 @@ import type { OutcomeName } from '../core/outcome.ts'
 import { signal } from '../core/signal.ts'
 import type { TopicSource } from '../core/source.ts'
 import type { Plan } from '../stream.ts'
-import { differences, firstDifference, textOf } from './_differences.ts'
+import { differences, firstDifference } from './_differences.ts'
 import { lawBroken } from './_fastCheck.ts'
 import { Calls, type Overlap, watchCalls, withLeaf } from './_instrument.ts'
+import { byTableAndKey, differenceBetween, numbered, rowDifferences, writtenBy } from './_planDifferences.ts'
 import { type Cut, type PlacedRecord, type Remains, Scene } from './_scene.ts'
-import { decoded, placed, type Sample, type Story } from './_story.ts'
+import { decoded, type Sample, type Story } from './_story.ts'
 import type { MemoryStore, MemoryStoreOptions } from './memoryStore.ts'
 
 /** What each law says. */
@@ -71,18 +72,18 @@ export class PlanLaws {
   }
 
   async twice(samples: readonly Sample[], partitions: number): Promise<void> {
-    const records = samples.map((sample) => placed(sample, partitions))
+    const records = numbered(samples, partitions)
     const first = await this.#undisturbed(records, partitions)
     const second = await this.#undisturbed(records, partitions)
     this.#compare('same twice', second, first)
   }
 
   async story(story: Story): Promise<void> {
-    const records = story.samples.map((sample) => placed(sample, story.partitions))
+    const records = numbered(story.samples, story.partitions)
     const quiet = await this.#compareUndisturbed(story, records)
     const played = await this.#run(records, story, story.pace, story.happenings)
     if (this.#under.except.has('chunk invariance')) return
-    const differs = differenceBetween(played, quiet)
+    const differs = differenceBetween(played.remains, quiet.remains)
     if (differs !== undefined) {
       // A plan that is not the same twice differs from itself in any way there is.
       await this.twice(story.samples, story.partitions)
@@ -112,11 +113,11 @@ export class PlanLaws {
     const keys = [...new Set(samples.flatMap(({ key }) => key ?? []))]
     const key = keys[pick % keys.length]
     if (key === undefined) return
-    const records = samples.map((sample) => placed(sample, partitions))
+    const records = numbered(samples, partitions)
     const own = records.filter((_, index) => samples[index]?.key === key)
     const among = await this.#undisturbed(records, partitions)
     const alone = await this.#undisturbed(own, partitions)
-    const writtenOf = (run: Run) => writtenBy(run, (record) => own.includes(record))
+    const writtenOf = ({ remains }: Run) => writtenBy(remains, (record) => own.includes(record))
     const lines = differences(writtenOf(among), writtenOf(alone))
     if (lines !== undefined) {
       const title = `Among the others, the records of key ${JSON.stringify(key)} do not give what they give alone:`
@@ -125,7 +126,10 @@ export class PlanLaws {
   }
 
   async undo(items: readonly DoomedSample[], partitions: number): Promise<void> {
-    const records = items.map(({ sample }) => placed(sample, partitions))
+    const records = numbered(
+      items.map(({ sample }) => sample),
+      partitions,
+    )
     const standing = records.filter((_, index) => items[index]?.fate === 'stands')
     const fates = new Map<string, Fate | undefined>()
     const ends = new Map<string, number>()
@@ -179,7 +183,7 @@ export class PlanLaws {
   }
 
   #compare(name: PlanLaw, seen: Run, expected: Run): void {
-    const differs = differenceBetween(seen, expected)
+    const differs = differenceBetween(seen.remains, expected.remains)
     if (differs !== undefined) this.#broken(name, differs)
     if (name !== 'chunk invariance') this.#compareOrder(seen, expected, name)
   }
@@ -187,8 +191,8 @@ export class PlanLaws {
   #compareOrder(seen: Run, expected: Run, name: PlanLaw = 'order per key'): void {
     const { except } = this.#under
     if (except.has('order per key')) return
-    const given = byTableAndKey(seen)
-    for (const [place, { title, rows }] of byTableAndKey(expected)) {
+    const given = byTableAndKey(seen.remains)
+    for (const [place, { title, rows }] of byTableAndKey(expected.remains)) {
       const lines = firstDifference(given.get(place)?.rows ?? [], rows)
       if (lines !== undefined) this.#broken(name, [`${title}:`, ...lines])
     }
@@ -240,68 +244,4 @@ export class PlanLaws {
     const excuse = `For a plan that is meant so: { except: ['${name}'] }.`
     throw lawBroken(`${name}: ${sentences[name]}`, [...lines, ...hint, excuse].join('\n'))
   }
-}
-
-/** What one run left and the other did not, or where they differ first. */
-function differenceBetween({ remains: seen }: Run, { remains: expected }: Run): string[] | undefined {
-  const rows = rowDifferences(seen.rows, expected.rows)
-  if (rows !== undefined) return rows
-  const told = ({ errors }: Remains) =>
-    errors.map(({ record, step, message }) => ({ record: record?.value?.toString() ?? null, step, message }))
-  const errors = differences(told(seen), told(expected))
-  if (errors !== undefined) return ['The error collector differs:', ...errors]
-  return outcomeDifference(seen, expected)
-}
-
-function rowDifferences(
-  seen: Readonly<Record<string, readonly object[]>>,
-  expected: Readonly<Record<string, readonly object[]>>,
-): string[] | undefined {
-  for (const table of new Set([...Object.keys(seen), ...Object.keys(expected)])) {
-    const lines = differences(seen[table] ?? [], expected[table] ?? [])
-    if (lines !== undefined) return [`The rows of table "${table}" differ:`, ...lines]
-  }
-  return undefined
-}
-
-/** Of an item whose process died over the answer to its commit, the outcome is not known; but none has two. */
-function outcomeDifference(seen: Remains, expected: Remains): string[] | undefined {
-  const known = new Map<string, OutcomeName>()
-  const numbers = new Map<PlacedRecord, number>()
-  const idOf = (stream: string, record: PlacedRecord) => {
-    const number = numbers.get(record) ?? numbers.size
-    numbers.set(record, number)
-    return `${stream}/${number}`
-  }
-  for (const { stream, record, outcome } of expected.ended) known.set(idOf(stream, record), outcome)
-  const met = new Set<string>()
-  for (const { stream, record, outcome } of seen.ended) {
-    const id = idOf(stream, record)
-    const before = known.get(id)
-    const what = `The record ${record.value?.toString() ?? 'without a value'} of ${record.topic}[${record.partition}]`
-    if (met.has(id)) return [`${what} was committed twice by stream "${stream}".`]
-    met.add(id)
-    if (before !== outcome) return [`${what} is ${outcome}; it has to be ${before ?? 'absent'}.`]
-  }
-  return undefined
-}
-
-function byTableAndKey({ remains }: Run): Map<string, { title: string; rows: object[] }> {
-  const lists = new Map<string, { title: string; rows: object[] }>()
-  for (const { table, row, record } of remains.written) {
-    const key = record?.key
-    if (record === undefined || key == null) continue
-    const place = textOf([table, record.topic, key])
-    const title = `The rows that key ${JSON.stringify(key.toString())} gives in table "${table}" come in another order`
-    const list = lists.get(place) ?? { title, rows: [] }
-    list.rows.push(row)
-    lists.set(place, list)
-  }
-  return lists
-}
-
-function writtenBy({ remains }: Run, owned: (record: PlacedRecord) => boolean): object[] {
-  return remains.written
-    .filter(({ record }) => record !== undefined && owned(record))
-    .map(({ table, row }) => ({ table, row }))
 }

@@ -310,18 +310,25 @@ export class Scene {
 
   async #finish(): Promise<void> {
     const end = this.#clock.now() + patienceMs
+    let before = ''
+    let isStuck = false
     for (;;) {
-      let before = ''
       for (let calm = 0; calm < turnsToCalm; calm++) {
         if (this.#failure !== undefined) throw this.#failure.error
         const missing = (await this.#missing()).join()
         if (missing === '') return
-        if (missing !== before) calm = 0
-        before = missing
+        if (missing !== before) {
+          before = missing
+          isStuck = false
+          calm = 0
+        }
+        if (!isStuck && this.#isBusy()) {
+          isStuck = !(await this.#callsEnd())
+          calm = 0
+        }
         await nextTurn()
       }
-      if (await this.#callsEnd()) continue
-      if (!this.#clock.step(end)) throw new Error(`the plan does not come to its end: ${await this.#missing()}`)
+      if (!this.#clock.step(end)) throw new Error(`the plan does not come to its end: ${before}`)
     }
   }
 

@@ -9,7 +9,8 @@ import type { Cut, Happening, PlacedRecord } from './_scene.ts'
 /** A record that was drawn: its bytes, so that the plan, the model and a replay see the same. */
 export interface Sample {
   readonly topic: string
-  readonly value: Buffer | null
+  /** A character for each byte: texts are packed the same each time, and short. */
+  readonly value: string | null
   readonly key: string | null
   /** Of a record without a key, any number: it goes to a partition by it. */
   readonly place: number
@@ -32,7 +33,7 @@ export interface Source {
 export function samplesOf(fc: FastCheck, sources: readonly Source[]): Arbitrary<Sample> {
   const drawn = sources.map(({ topic, values, key }) =>
     fc.record({ value: values, place: fc.nat({ max: 7 }) }).map(({ value, place }): Sample => {
-      const bytes = value === null ? null : topic.codec.encode(value)
+      const bytes = value === null ? null : topic.codec.encode(value).toString('latin1')
       return { topic: topic.name, value: bytes, key: key?.(value) ?? null, place }
     }),
   )
@@ -56,11 +57,16 @@ export function storiesOf(
 
 export function placed({ topic, value, key, place }: Sample, partitions: number): PlacedRecord {
   const number = key === null ? place : [...key].reduce((sum, char) => sum + (char.codePointAt(0) as number), 0)
-  return { topic, partition: number % partitions, key: key === null ? null : Buffer.from(key), value }
+  return { topic, partition: number % partitions, key: key === null ? null : Buffer.from(key), value: bytesOf(value) }
 }
 
 export function decoded({ value }: Sample, { codec }: TopicSource<unknown>): unknown {
-  return value === null ? null : codec.decode(value, 0, value.length)
+  const bytes = bytesOf(value)
+  return bytes === null ? null : codec.decode(bytes, 0, bytes.length)
+}
+
+function bytesOf(value: string | null): Buffer | null {
+  return value === null ? null : Buffer.from(value, 'latin1')
 }
 
 export type Topics = ReadonlyMap<string, TopicSource<unknown>>

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, expectTypeOf, test, vi } from 'vitest'
 import { table } from '../../sinks/table.ts'
 import { avro, json } from '../../src/codecs/index.ts'
 import { signal } from '../../src/core/signal.ts'
 import type { CommitRequest } from '../../src/core/store.ts'
 import { type Stream, stream } from '../../src/stream.ts'
-import { happenings } from '../../src/testing/_happenings.ts'
+import { PlanLaws } from '../../src/testing/_planLaws.ts'
+import type { Happening } from '../../src/testing/_scene.ts'
 import { checkOver } from '../../src/testing/check.ts'
 import { type CheckOptions, check, MemoryStore, outcomes, records, rows } from '../../src/testing/index.ts'
 import { topic } from '../../src/topic.ts'
@@ -68,20 +69,34 @@ describe('check', { timeout: 60_000 }, () => {
   })
 
   test('runs as many stories as it is told, with records and with happenings of every kind', async () => {
-    let plays = 0
-    const met = new Map<number, number>()
-    const counted = () => {
-      plays++
-      let items = 0
-      return base.tap(() => void met.set(plays, ++items))
+    const kinds: Record<Happening['kind'], number> = {
+      arrive: 0,
+      kill: 0,
+      'kill at commit': 0,
+      freeze: 0,
+      join: 0,
+      'lose database': 0,
+      pass: 0,
     }
-    const only = { except: ['same twice', 'key locality', 'undo leaves no trace'] } as const
-    await check(counted, { ...runs, ...only, numRuns: 200 })
-    // A run is made twice at least, undisturbed and in its story, and once for each process.
-    expect(plays).toBeGreaterThan(2 * 200)
-    expect(met.size).toBeGreaterThan(300)
-    const kinds = fc.sample(happenings(fc), { numRuns: 200, seed: 7 }).flat()
-    expect([...new Set(kinds.map(({ kind }) => kind))].length).toBeGreaterThan(6)
+    let processes = 0
+    const processed = new Set<number>()
+    const counted = () => {
+      const number = ++processes
+      return base.tap(() => void processed.add(number))
+    }
+    const told = vi.spyOn(PlanLaws.prototype, 'story')
+    try {
+      await check(counted, { ...runs, numRuns: 200 })
+      const stories = told.mock.calls.map(([story]) => story)
+      expect(stories.length).toBe(200)
+      expect(stories.filter(({ samples }) => samples.length > 0).length).toBeGreaterThan(150)
+      for (const { kind } of stories.flatMap(({ happenings }) => happenings)) kinds[kind]++
+    } finally {
+      told.mockRestore()
+    }
+    for (const [kind, times] of Object.entries(kinds)) expect(times, kind).toBeGreaterThan(20)
+    // Each story is played twice, undisturbed and as it is, and heirs of killed processes work too.
+    expect(processed.size).toBeGreaterThan(450)
   })
 
   test('compares with a model', async () => {
@@ -191,6 +206,45 @@ describe('check', { timeout: 60_000 }, () => {
     await check(slow, { ...runs, numRuns: 10, maxRecords: 5 })
   })
 
+  test('finds rows of a key that come in another order', async () => {
+    const turns = table<{ turn: number }>('turns')
+    const taking = () => {
+      let calls = 0
+      return base.mapAsync(async () => ({ turn: calls++ })).to(turns)
+    }
+    const message = await failure(check(taking, { ...runs, except: ['key locality', 'undo leaves no trace'] }))
+    expect(message).toContain('law broken: order per key: what the records of a key give comes in their order')
+    expect(message).toMatch(
+      /The rows that key "[abc]" gives in table "turns" come in another order:\n {2}it is: {8}\{ turn: \d \}.*\n {2}it has to be: \{ turn: \d \}/,
+    )
+  })
+
+  test('finds errors and outcomes that differ', async () => {
+    const undecided = () => {
+      let first = true
+      return base.filter(() => {
+        const passes = first
+        first = false
+        return passes
+      })
+    }
+    const mood = () => {
+      let first = true
+      return base.tap(({ cents }) => {
+        if (cents > 5 && first) {
+          first = false
+          throw new Error('not the first')
+        }
+      })
+    }
+    expect(await failure(check(mood, runs))).toMatch(
+      /The error collector differs:\n {2}(missing|unexpected): \{ error: 'not the first', record: \d, step: 'tap' \}/,
+    )
+    expect(await failure(check(undecided, runs))).toMatch(
+      /Record \d is (done|filtered); it has to be (done|filtered)\./,
+    )
+  })
+
   test('finds records that change what other keys give', async () => {
     const previous = () => {
       let last = 0
@@ -254,6 +308,22 @@ describe('check', { timeout: 60_000 }, () => {
     expect(await failure(check(tenSteps, { input, except: ['order'] as never }))).toMatch(
       /has no law "order" to leave out.*There are same twice, chunk invariance.*MR-TEST-OPTION/s,
     )
+  })
+})
+
+describe('the types of check', () => {
+  test('rows are those of the table, and given values those of the topic', () => {
+    const model: CheckOptions['model'] = (given) => {
+      expectTypeOf(given(payments)).toEqualTypeOf<readonly Payment[]>()
+      // @ts-expect-error a column that the table does not have
+      rows(ledger, [{ account: 'a', cents: 1, currency: 'EUR' }])
+      // @ts-expect-error no outcome
+      outcomes(payments, ['finished'])
+      return rows(ledger, given(payments))
+    }
+    // @ts-expect-error values of another type
+    records(payments, fc.nat())
+    expect(model).toBeTypeOf('function')
   })
 })
 
