@@ -1,7 +1,6 @@
-import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { mutants } from '../../dev/mutants/mutants.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -12,12 +11,4 @@ describe.each(mutants)('the mutant "$name"', ({ file, find, replace, tests }) =>
     expect(replace).not.toBe(find)
     expect(tests.filter((path) => !existsSync(`${root}${path}`))).toEqual([])
   })
-})
-
-test('a mutant is applied, and the test that catches it is named', { timeout: 60_000 }, () => {
-  const program = ['--import', 'tsx', 'dev/mutants/main.ts', '--only', 'the clock can be set back']
-  const { stdout, status } = spawnSync(process.execPath, program, { cwd: root, encoding: 'utf8' })
-  expect(stdout).toContain('caught    the clock can be set back: the real clock goes on')
-  expect(stdout).toContain('1 of 1 caught')
-  expect(status).toBe(0)
 })
