@@ -4,7 +4,7 @@ import { simulate } from './simulate.ts'
 import { storyOf } from './story.ts'
 
 /** Of which one in twenty is played with the quick tests; the integration tests play more, `npm run simulate` as many as wanted. */
-const seeds = 25
+const seeds = 20
 
 describe('a simulation', () => {
   it('of the same seed has the same trace, and of another one another', async () => {

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { json, type Stream, stream, table, topic } from '../../src/index.ts'
 import { LoopWatch } from '../../src/service/loopWatch.ts'
+import { createLog, createMember, filledBroker } from '../service/_member.ts'
 import { until } from '../support/until.ts'
-import { createLog, createMember, filledBroker } from './_member.ts'
 
 interface Numbered {
   readonly id: number

@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { json, stream, table, topic } from '../../src/index.ts'
 import { LoopWatch } from '../../src/service/loopWatch.ts'
+import { createMember, filledBroker } from '../service/_member.ts'
 import { until } from '../support/until.ts'
-import { createMember, filledBroker } from './_member.ts'
 
 const warn = (_: object, message?: string) => console.log(message)
 const log = { debug: () => {}, info: () => {}, warn, error: warn }
