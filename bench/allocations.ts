@@ -11,14 +11,14 @@ import type { HeapProfiler } from 'node:inspector'
 import { Session } from 'node:inspector/promises'
 import { systemClock } from '../src/core/clock.ts'
 import { silentLogger } from '../src/core/logger.ts'
-import { stepsOf } from '../src/core/plan.ts'
 import type { RecordChunk } from '../src/core/record.ts'
 import { json, stream, topic } from '../src/index.ts'
-import { CallMemory } from '../src/runtime/asyncCalls.ts'
 import { Batch } from '../src/runtime/batch.ts'
+import { CallMemory } from '../src/runtime/callMemory.ts'
 import { Cursor } from '../src/runtime/cursor.ts'
 import { Graph } from '../src/runtime/graph.ts'
 import { InputChunk } from '../src/runtime/inputChunk.ts'
+import { taskPlanOf } from '../src/runtime/taskStreams.ts'
 import { WriteSet } from '../src/runtime/writeSet.ts'
 import { leavesOf, type Stream } from '../src/stream.ts'
 
@@ -64,10 +64,12 @@ process.stdout.write(`${JSON.stringify(result)}\n`)
 process.exitCode = own.bytes < 1 ? 0 : 1
 
 async function measure(plan: Stream<unknown>) {
-  const batch = new Batch(new WriteSet([]))
   const [leaf] = leavesOf(plan)
-  const [source] = stepsOf(leaf === undefined ? [] : [leaf])
-  if (leaf === undefined || source?.kind !== 'source') throw new Error('a plan without a source')
+  if (leaf === undefined) throw new Error('a plan without a stream')
+  const taskPlan = taskPlanOf(leaf.name, [leaf])
+  const batch = new Batch(new WriteSet([]), taskPlan.streams)
+  const [source] = taskPlan.steps
+  if (source?.kind !== 'source') throw new Error('a plan without a source')
   const info = {
     app: 'allocations',
     stream: leaf.name,
@@ -79,7 +81,7 @@ async function measure(plan: Stream<unknown>) {
     cursor: new Cursor(),
     abandoned: new AbortController().signal,
   }
-  const graph = new Graph([leaf], batch, info, new CallMemory(), () => {})
+  const graph = new Graph(taskPlan, batch, info, new CallMemory(), () => {})
   for (let pass = 0; pass < 30; pass++) await runBatch(batch, graph)
   await session.post('HeapProfiler.startSampling', {
     samplingInterval: 512,

@@ -1,9 +1,9 @@
 /** millrace: Kafka in, Postgres out, exactly once, and every item can be undone on its own. */
-export type { BatchOptions, MapAsyncOptions } from '../operators/index.ts'
+export type { BatchOptions, MapAsyncOptions, Pipe, PipeClass, ProcessOptions } from '../operators/index.ts'
 export { type TableOptions, table } from '../sinks/index.ts'
 export * from './codecs/index.ts'
 export type { Codec } from './core/codec.ts'
-export type { AsyncItemContext, GroupTrigger, ItemContext } from './core/context.ts'
+export type { AsyncItemContext, GroupTrigger, ItemContext, ProcessContext, RunContext } from './core/context.ts'
 export {
   FenceLostError,
   InternalError,

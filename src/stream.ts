@@ -4,7 +4,20 @@
  */
 import type { OperatorFunction } from 'rxjs'
 import type { BatchOptions } from '../operators/batch.ts'
-import { batch, filter, flatMap, type MapAsyncOptions, map, mapAsync, tap } from '../operators/index.ts'
+import {
+  batch,
+  filter,
+  flatMap,
+  type MapAsyncOptions,
+  map,
+  mapAsync,
+  type Pipe,
+  type PipeClass,
+  type ProcessOptions,
+  process,
+  type Results,
+  tap,
+} from '../operators/index.ts'
 import type { AsyncItemContext, ItemContext } from './core/context.ts'
 import { describePlan, planToMermaid } from './core/describe.ts'
 import { PlanError } from './core/errors.ts'
@@ -34,10 +47,10 @@ type Rest<T, Yes> = Exclude<T, Yes>
 type Later<Name extends string> = StreamTypeError<`${Name}() is not in this release`>
 
 /** A stream without a source: a function of one, with a name. Made by `segment()`, used by `via()`. */
-export interface Segment<In, out Out> {
+export interface Segment<in In, out Out> {
   readonly kind: 'segment'
   readonly name: string
-  build(stream: Stream<In>): Stream<Out>
+  readonly build: (stream: Stream<In>) => Stream<Out>
 }
 
 interface StreamParts {
@@ -329,28 +342,77 @@ export class Stream<out Out> {
     throw later('lookup')
   }
 
-  /** Not in this release. */
-  process(this: Later<'process'>, ...args: unknown[]): never
-  process(): never {
-    throw later('process')
+  /**
+   * Works on all items of a run in three callbacks: `prepare` sees all of them first, `process` each one, `finish` all
+   * results. A run is one batch of an endless source, or the whole of a bounded input.
+   *
+   * @example
+   * payments.process({
+   *   prepare: (paid) => paid.filter((payment) => payment.amount > 0),
+   *   process: (payment, ctx) => ctx.scope.batch.update(total, (sum) => sum + payment.amount),
+   *   finish: (sums, ctx) => ctx.log.info({ payments: sums.length }),
+   * })
+   *
+   * *Emits* what `process` answers other than null and undefined, when `finish` is through. An item without a result is `done`.
+   * *On a throw* in `process` the item is undone and collected. A signal in `prepare` or `finish` acts on all items of the run; for a throw
+   * the guilty item is found by halving, and the run made again without it.
+   * *Delivery*: an asynchronous `process` works on one item at a time, in offset order. What goes through `ctx.call` is called once, also when the batch is replayed.
+   * What `prepare` sees depends on where batches are cut.
+   *
+   * @param pipe an object with `process`, and `prepare` and `finish` if wanted, or a class, of which each run gets an object of its own
+   * @param options `timeoutMs` after which an asynchronous callback has failed (30,000)
+   */
+  process<Item = Out, Result = undefined>(
+    pipe: Pipe<Out, Item, Result> | PipeClass<Out, Item, Result>,
+    options?: ProcessOptions,
+  ): Stream<Results<Result>> {
+    return this.via(process<Out, Item, Result>(pipe, options))
   }
 
-  /** Not in this release. */
-  dependsOn(this: Later<'dependsOn'>, ...args: unknown[]): never
-  dependsOn(): never {
-    throw later('dependsOn')
+  /**
+   * Runs a segment on the same items first, from its `prepare` to its `finish`, and shares its context scope.
+   *
+   * @example
+   * payments.dependsOn(rates).map((payment, ctx) => ({ ...payment, rate: ctx.scope.context.get(rate) }))
+   *
+   * *Emits* the values as they came, when the segment is through with all items of the run. *On ignore, continue or a throw* in the segment the
+   * item is undone there, and counted and collected under the segment's name; here it goes on. `signal.break` and `signal.error` act on
+   * the whole batch. *On an undo* here, what the segment did stays.
+   */
+  dependsOn(segment: Segment<Out, unknown>): Stream<Out> {
+    return this.#tied(segment, 'depends')
   }
 
-  /** Not in this release. */
-  triggers(this: Later<'triggers'>, ...args: unknown[]): never
-  triggers(): never {
-    throw later('triggers')
+  /**
+   * Hands the values to a segment when the batch has no more of them: all results of a run, once, with the context scope.
+   * Segments are triggered in the order in which they were given; without results none is.
+   *
+   * @example
+   * payments.process(discountSum).triggers(receipts)
+   *
+   * *Emits* the values as they came. *On ignore, continue or a throw* in the segment the item is undone there, and counted and collected under the
+   * segment's name; what it did here stays. *On an undo* here, what it triggered is undone with it.
+   */
+  triggers(segment: Segment<Out, unknown>): Stream<Out> {
+    return this.#tied(segment, 'triggers')
   }
 
   /** Not in this release: a batch that fails is tried 3 times from 200 ms on, then its stream stops. */
   errorPolicy(this: Later<'errorPolicy'>, ...args: unknown[]): never
   errorPolicy(): never {
     throw later('errorPolicy')
+  }
+
+  #tied(segment: Segment<Out, unknown>, relation: 'depends' | 'triggers'): Stream<Out> {
+    const { prefix } = this.#parts
+    const entry = this.#node(`${segment.name}/input`, { kind: 'entry', stream: segment.name, relation })
+    const inside = new Stream<Out>({ ...this.#parts, node: entry, prefix: `${prefix}${segment.name}/` })
+    const end = segment.build(inside)
+    if (!stepsOf([end]).includes(entry)) throw foreignSegment(this.name, segment.name)
+    const name = `${prefix}${relation === 'depends' ? 'dependsOn' : 'triggers'}:${segment.name}`
+    const tied = this.#stream<Out>({ kind: 'tie', name, relation, inputs: [this.node, end.node] })
+    writing.add(new WeakRef<Stream<unknown>>(tied))
+    return tied
   }
 
   #node<const Parts extends object>(name: string, parts: Parts) {
@@ -360,6 +422,14 @@ export class Stream<out Out> {
   #stream<N>(node: PlanNode): Stream<N> {
     return new Stream<N>({ ...this.#parts, node: Object.freeze(node) })
   }
+}
+
+function foreignSegment(stream: string, segment: string): PlanError {
+  return new PlanError('MR-PLAN-SEGMENT', {
+    what: `segment "${segment}" answers with a stream that is not made of the one it was given`,
+    fix: `Build on what the function is given: segment('${segment}', (values) => values.map(…)).`,
+    place: { stream },
+  })
 }
 
 function later(feature: string): PlanError {

@@ -13,7 +13,7 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8')
 
 /** What examples use without saying what it is. */
 const own = `
-import { json, type StandardSchema, type Stream, table, topic } from 'millrace'
+import { json, type ProcessContext, type StandardSchema, type Stream, segment, slot, table, topic } from 'millrace'
 export { readFileSync } from 'node:fs'
 export { default as fc } from 'fast-check'
 export { auditTime } from 'rxjs'
@@ -22,6 +22,15 @@ export { expect, test } from 'vitest'
 export interface Flight { readonly origin: string; readonly delay: number; readonly distance: number }
 export interface Payment { readonly id: string; readonly amount: number; readonly currency: string }
 export declare const flights: Stream<Flight>
+export declare const payments: Stream<Payment>
+export declare const payment: Payment
+export declare const ctx: ProcessContext
+export declare function rateOf(currency: string): Promise<number>
+export const total = slot('total', () => 0)
+export const rate = slot('rate', () => 1)
+export const rates = segment('rates', (paid: Stream<Payment>) => paid.filter(({ currency }) => currency !== 'EUR'))
+export const receipts = segment('receipts', (paid: Stream<Payment>) => paid.to(table<Payment>('receipts')))
+export const discountSum = { process: (paid: Payment) => paid }
 export declare const orders: Stream<{ readonly lines: readonly string[] }>
 export declare const saved: Stream<Flight>
 export declare const alerts: Stream<Flight>

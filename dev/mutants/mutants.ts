@@ -16,6 +16,7 @@ export interface Mutant {
 const commit = 'src/postgres/commit.ts'
 const batch = 'src/runtime/batch.ts'
 const calls = 'src/runtime/asyncCalls.ts'
+const memory = 'src/runtime/callMemory.ts'
 const position = 'src/runtime/checkPosition.ts'
 const closing = 'src/runtime/closeBatch.ts'
 const store = ['test/integration/postgres/store.spec.ts']
@@ -90,15 +91,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'rows of undone items are written',
     file: batch,
-    find: 'return owner >= this.limit || this.isUndone(owner) ? undefined : owner',
-    replace: 'return owner >= this.limit ? undefined : owner',
+    find: 'this.isBeyond(owner) || this.isUndone(owner) ? undefined : this.#placeOf(owner)',
+    replace: 'this.isBeyond(owner) ? undefined : this.#placeOf(owner)',
     tests: laws,
   },
   {
     name: 'what an undone item left in others stays',
     file: batch,
-    find: "    this.#ranks[item] = fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected\n    if (this.#joined[item] === 1) this.stale = true",
-    replace: "    this.#ranks[item] = fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected",
+    find: "    if (this.#hasJoined(owner)) this.#stale = 'fallen'\n  }",
+    replace: '  }',
     tests: laws,
   },
   {
@@ -117,14 +118,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a replay makes its calls again',
-    file: calls,
-    find: 'if (!asksForAnotherTry(known.answer)) this.#memory.remember(key, known)',
+    file: memory,
+    find: 'if (!asksForAnotherTry(call.answer)) this.#answers.set(key, call)',
     replace: '',
     tests: laws,
   },
   {
     name: 'an answer is used for another input',
-    file: calls,
+    file: memory,
     find: 'known !== undefined && isDeepStrictEqual(known.input, input) ? known : undefined',
     replace: 'input === known ? undefined : known',
     tests: ['test/operators/mapAsync.spec.ts'],
@@ -174,9 +175,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a group is taken for its last member',
     file: 'src/postgres/guilt.ts',
-    find: 'position: (owner: number) => tried.get(owner) }',
+    find: 'position: (owner: number) => tried.get(owner),',
     replace:
-      'position: (owner: number) => ((request.position(owner) ?? 1e9) <= Math.max(...tried.values()) ? request.position(owner) : undefined) }',
+      'position: (owner: number) => ((request.position(owner) ?? 1e9) <= Math.max(...tried.values()) ? request.position(owner) : undefined),',
     tests: ['test/simulation'],
   },
   {

@@ -1,5 +1,5 @@
 /** Draws plans as text and as Mermaid, without connecting to anything. */
-import { nameSteps, type PlanLeaf, type PlanNode, stepsOf } from './plan.ts'
+import { feedersOf, nameSteps, type PlanLeaf, type PlanNode, stepsOf } from './plan.ts'
 
 /**
  * A plan as indented text, one step a line; what branches off is indented below the step it branches from.
@@ -54,7 +54,10 @@ export function planToMermaid(leaves: readonly PlanLeaf[]): string {
       lines.push(`    ${ids.get(node)}${open}${label}${close}`)
     }
     for (const node of nodes) {
-      for (const input of node.inputs) lines.push(`    ${ids.get(input)} --> ${ids.get(node)}`)
+      const feeders = feedersOf(node)
+      for (const input of node.inputs) {
+        lines.push(`    ${ids.get(input)} ${feeders.includes(input) ? '-->' : '-.-'} ${ids.get(node)}`)
+      }
     }
     lines.push('  end')
   }
@@ -72,11 +75,11 @@ export function byStream(leaves: readonly PlanLeaf[]): Map<string, PlanLeaf[]> {
   return streams
 }
 
-/** Which steps follow a step. */
+/** Which steps take the values of a step. */
 export function outputsOf(nodes: readonly PlanNode[]): Map<PlanNode, PlanNode[]> {
   const outputs = new Map<PlanNode, PlanNode[]>()
   for (const node of nodes) {
-    for (const input of node.inputs) {
+    for (const input of feedersOf(node)) {
       const own = outputs.get(input)
       if (own === undefined) outputs.set(input, [node])
       else own.push(node)
@@ -101,6 +104,12 @@ function detailOf(node: PlanNode): string {
       return ''
     case 'rx':
       return 'any RxJS operator: items lose their own rollback here'
+    case 'entry':
+      return node.relation === 'depends'
+        ? `stream ${node.stream}, on the same items`
+        : `stream ${node.stream}, on the results`
+    case 'tie':
+      return node.relation === 'depends' ? 'when that is finished' : ''
   }
 }
 

@@ -11,7 +11,7 @@
  * - it calls `step.enter()` before it runs the user's code, so that a throw is told by the right step's name;
  * - it keeps nothing of an item beyond the call, except through `step.group` and between `join` and `onFlush`.
  */
-import type { AsyncItemContext, GroupTrigger, ItemContext } from './context.ts'
+import type { AsyncItemContext, GroupTrigger, ItemContext, ProcessContext, RunContext } from './context.ts'
 
 /** Hands a value on. `item` is the owner: an item's index in its batch, or a group's number below 0. */
 export type Next<T> = (value: T, item: number) => void
@@ -94,7 +94,26 @@ export interface AsyncOperator<in In, out Out> extends OperatorBase {
   run(entries: Entries<In>, step: AsyncStep): Promise<Entries<Out>>
 }
 
-export type Operator<In, Out> = SyncOperator<In, Out> | AsyncOperator<In, Out>
+/** The three callbacks of a pipe, each of which may be asynchronous. */
+export interface PipeCallbacks {
+  prepare?(items: readonly unknown[], ctx: RunContext): unknown
+  process(item: unknown, ctx: ProcessContext): unknown
+  finish?(results: readonly unknown[], ctx: RunContext): unknown
+}
+
+/** An operator that takes all items of a run at once: a barrier that opens when the batch closes. */
+export interface PipeOperator<in In, out Out> extends OperatorBase {
+  readonly mode: 'pipe'
+  /** Milliseconds after which an asynchronous callback counts as failed. */
+  readonly timeoutMs: number
+  /** Whether each run has callbacks of its own, which may keep values for it: a replay then begins with new ones. */
+  readonly isClass: boolean
+  callbacks(): PipeCallbacks
+  /** Only for types: what goes in and what comes out. */
+  readonly types?: (value: In) => Out
+}
+
+export type Operator<In, Out> = SyncOperator<In, Out> | AsyncOperator<In, Out> | PipeOperator<In, Out>
 
 /**
  * Makes a synchronous operator.

@@ -56,7 +56,33 @@ export interface RxNode extends NodeBase {
   readonly rx: OperatorFunction<unknown, unknown>
 }
 
-export type PlanNode = SourceNode | OperatorNode | SinkNode | BranchNode | PortNode | MergeNode | RxNode
+/** Where values come into a stream that depends on another one or is triggered by it. */
+export interface EntryNode extends NodeBase {
+  readonly kind: 'entry'
+  /** The stream's name: that of its segment. */
+  readonly stream: string
+  readonly relation: 'depends' | 'triggers'
+}
+
+/**
+ * Ties a dependent or triggered stream to the one that it belongs to. Its inputs are the step before, whose values it
+ * passes on, and the end of the other stream, from which it takes none.
+ */
+export interface TieNode extends NodeBase {
+  readonly kind: 'tie'
+  readonly relation: 'depends' | 'triggers'
+}
+
+export type PlanNode =
+  | SourceNode
+  | OperatorNode
+  | SinkNode
+  | BranchNode
+  | PortNode
+  | MergeNode
+  | RxNode
+  | EntryNode
+  | TieNode
 
 /** A stream as the runtime sees it: its name and the step that it ends with. */
 export interface PlanLeaf {
@@ -74,6 +100,11 @@ export function stepsOf(leaves: readonly PlanLeaf[]): PlanNode[] {
   }
   for (const leaf of leaves) visit(leaf.node)
   return [...seen]
+}
+
+/** The steps that a step takes values from. */
+export function feedersOf(node: PlanNode): readonly PlanNode[] {
+  return node.kind === 'tie' ? node.inputs.slice(0, 1) : node.inputs
 }
 
 /** Names for steps, unique within a stream: the second `map` is `map#2`. */

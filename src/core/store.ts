@@ -65,6 +65,11 @@ export interface CommitRequest {
   readonly buffers: readonly RowBuffer[]
   /** Where an owner stands in offset order; undefined when the owner was undone and its rows must not be written. */
   position(owner: number): number | undefined
+  /**
+   * Where the rows of an owner are added to a table without a key, if not in offset order: those of a stream that others
+   * depend on, of all items, come before theirs.
+   */
+  readonly order?: ((owner: number) => number) | undefined
   /** Whether every owner stands, and appended its rows in offset order: they may then be taken as they are. */
   readonly allInOrder: boolean
   readonly collected: readonly CollectedItem[]

@@ -52,6 +52,7 @@ async function attemptCommit(link: Link, readCatalogAgain: ReadCatalogAgain, req
       await inTransactionWrite(link, buffers, {
         asAppended: request.allInOrder,
         position: (owner) => request.position(owner),
+        order: request.order,
       })
       await inTransactionCollect(link, request.claim.task.app, request.collected)
     } catch (error) {

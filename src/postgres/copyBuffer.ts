@@ -145,7 +145,9 @@ export class CopyBuffer implements TableBuffer {
   async inTransactionFlush(link: Link, selection: Selection): Promise<void> {
     for (const segment of this.#segments) {
       if (segment.length === 0) continue
-      const rows = selection.asAppended ? undefined : selectRows(segment.owners.values, segment.length, selection)
+      const rows = selection.asAppended
+        ? undefined
+        : selectRows(segment.owners.values, segment.length, selection, selection.order)
       if (rows?.length === 0) continue
       const bytes = rows === undefined ? segment.out.bytes.subarray(0, segment.out.length) : segment.gather(rows)
       try {

@@ -54,7 +54,7 @@ export async function inTransactionFindGuilty(
 ): Promise<RowsRefused> {
   const stops = stopsOf(request, buffers)
   let refusal = toRefusal(first, buffers, stops)
-  const named = exactlyNamed(buffers, refusal)
+  const named = exactlyNamed(request, buffers, refusal)
   if (named !== undefined) return blame(stops, named, refusal)
 
   // Prefixes up to `accepted` stops go through, that of `refused` stops does not. The first refusal was seen in
@@ -69,7 +69,7 @@ export async function inTransactionFindGuilty(
       refusal = answer
       refused = probe
       seen = true
-      const line = lineIsLast(buffers, refusal)
+      const line = lineIsLast(request, buffers, refusal)
       if (line !== undefined && line >= accepted) refused = Math.min(refused, line + 1)
     } else if (probe === refused) {
       throw noLongerRefused(refusal)
@@ -111,7 +111,7 @@ async function inTransactionTry(
   count: number,
 ): Promise<Refusal | undefined> {
   const tried = new Map(stops.slice(0, count).map(({ owner, position }) => [owner, position]))
-  const selection = { asAppended: false, position: (owner: number) => tried.get(owner) }
+  const selection = { asAppended: false, position: (owner: number) => tried.get(owner), order: request.order }
   await link.query('savepoint probe')
   try {
     await inTransactionWrite(link, buffers, selection)
@@ -145,8 +145,9 @@ function toRefusal(thrown: unknown, buffers: readonly TableBuffer[], stops: read
   }
 }
 
-/** Of a batch that is one COPY, a named line is refused for sure: what comes behind it was not even looked at. */
-function lineIsLast(buffers: readonly TableBuffer[], { hint }: Refusal): number | undefined {
+/** Of a batch that is one COPY in offset order, a named line is refused for sure: what comes behind it was not even looked at. */
+function lineIsLast({ order }: CommitRequest, buffers: readonly TableBuffer[], { hint }: Refusal): number | undefined {
+  if (order !== undefined) return undefined
   const [only, ...others] = buffers
   return others.length === 0 && only instanceof CopyBuffer && only.isOneCopy ? hint : undefined
 }
@@ -156,8 +157,8 @@ function lineIsLast(buffers: readonly TableBuffer[], { hint }: Refusal): number 
  * after the line that it named. Errors of content are found line by line; a unique index only where it was
  * the one that refused, since lines above may not have reached it yet.
  */
-function exactlyNamed(buffers: readonly TableBuffer[], refusal: Refusal): number | undefined {
-  const line = lineIsLast(buffers, refusal)
+function exactlyNamed(request: CommitRequest, buffers: readonly TableBuffer[], refusal: Refusal): number | undefined {
+  const line = lineIsLast(request, buffers, refusal)
   const table = buffers[0]?.bound.table
   if (line === undefined || table === undefined || table.hasTriggers) return undefined
   if (table.foreignKeys.length > 0 || table.uniques.some(({ deferrable }) => deferrable)) return undefined

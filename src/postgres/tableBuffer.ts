@@ -7,6 +7,8 @@ import type { BoundSink } from './sinkChecks.ts'
 export interface Selection {
   /** Where an owner stands in offset order; undefined when its rows are left out. */
   position(owner: number): number | undefined
+  /** Where they are added to a table without a key, if not in offset order. */
+  readonly order?: ((owner: number) => number) | undefined
   /** Whether every row is written, in the order in which it was appended. */
   readonly asAppended: boolean
 }
@@ -49,16 +51,24 @@ export class WriteRefused extends Error {
  * Indexes of the selected rows, in offset order; rows of one owner stay in the order in which they were appended.
  *
  * @param owners the owner of each row, of which the first `count` are looked at
+ * @param order another order than that of offsets
  */
-export function selectRows(owners: Int32Array, count: number, { position }: Selection): Int32Array {
+export function selectRows(
+  owners: Int32Array,
+  count: number,
+  { position }: Selection,
+  order?: (owner: number) => number,
+): Int32Array {
   const rows = new Int32Array(count)
   const positions = new Float64Array(count)
   let kept = 0
   let sorted = true
   let last = Number.NEGATIVE_INFINITY
   for (let row = 0; row < count; row += 1) {
-    const place = position(owners[row] ?? 0)
-    if (place === undefined) continue
+    const owner = owners[row] ?? 0
+    const standing = position(owner)
+    if (standing === undefined) continue
+    const place = order === undefined ? standing : order(owner)
     if (place < last) sorted = false
     last = place
     rows[kept] = row

@@ -1,51 +1,17 @@
 /**
- * Calls of asynchronous callbacks. What a call answered is remembered until its item has committed, so that a replay or
- * a retry of the batch makes no call twice; it is used again only for an equal input.
- * What a call did besides (writes, slots, a throw) takes effect in the item's turn, not when the call happens to end.
+ * Calls of asynchronous callbacks that run side by side. What a call did besides answering (writes, slots, a throw) takes
+ * effect in the item's turn, not when the call happens to end.
  */
-import { isDeepStrictEqual } from 'node:util'
 import type { AsyncItemContext } from '../core/context.ts'
-import { ItemError } from '../core/errors.ts'
 import type { AsyncStep } from '../core/operator.ts'
-import { Signal, type SignalWatch, watchAsync } from '../core/signal.ts'
+import { type SignalWatch, watchAsync } from '../core/signal.ts'
 import type { Batch } from './batch.ts'
-import { CallContext, type HeldEffects } from './contexts.ts'
+import type { Answer, CallMemory, HeldEffects } from './callMemory.ts'
+import { CallContext } from './contexts.ts'
+import { itemOf } from './owner.ts'
 import { settle, swallowedSignal } from './settle.ts'
-import { placeOf, type TaskInfo } from './taskInfo.ts'
-
-type Answer = { readonly value: unknown } | { readonly thrown: unknown }
-
-interface Remembered {
-  readonly input: unknown
-  readonly answer: Answer
-  readonly effects: HeldEffects
-}
-
-/** Answers of a task's calls, by step, record and number within the record. */
-export class CallMemory {
-  readonly #answers = new Map<string, Remembered>()
-
-  recall(key: string, input: unknown): Remembered | undefined {
-    const known = this.#answers.get(key)
-    return known !== undefined && isDeepStrictEqual(known.input, input) ? known : undefined
-  }
-
-  remember(key: string, answer: Remembered): void {
-    this.#answers.set(key, answer)
-  }
-
-  /** To be called when no item that has been called for is left to a later batch: then no call of before is asked for again. */
-  clear(): void {
-    this.#answers.clear()
-  }
-}
-
-/** An answer that is remembered would be given again: after a break or an error the call has to be made anew. */
-function asksForAnotherTry(answer: Answer): boolean {
-  if ('value' in answer || !(answer.thrown instanceof Signal)) return false
-  const { kind } = answer.thrown.request
-  return kind === 'break' || kind === 'error'
-}
+import type { TaskInfo } from './taskInfo.ts'
+import { timedAnswer } from './timedAnswer.ts'
 
 export class AsyncCalls implements AsyncStep {
   readonly name: string
@@ -78,7 +44,7 @@ export class AsyncCalls implements AsyncStep {
 
   keyOf(owner: number): string | null {
     if (owner < 0) return null
-    const { chunk, index } = this.#batch.locate(owner)
+    const { chunk, index } = this.#batch.locate(itemOf(owner))
     return chunk.input.records.key(index)?.toString('latin1') ?? null
   }
 
@@ -96,7 +62,7 @@ export class AsyncCalls implements AsyncStep {
     if (known === undefined) {
       if (this.#info.abandoned.aborted) return undefined
       known = { input: value, ...(await this.#make(value, { owner, id }, callback, options.timeoutMs)) }
-      if (!asksForAnotherTry(known.answer)) this.#memory.remember(key, known)
+      this.#memory.remember(key, known)
     }
     this.#settled.push({ owner, ordinal, answer: known.answer, effects: known.effects })
     return 'value' in known.answer ? { value: known.answer.value as Out } : undefined
@@ -109,7 +75,7 @@ export class AsyncCalls implements AsyncStep {
     this.#settled = []
     const batch = this.#batch
     for (const { owner, answer, effects } of settled) {
-      if (batch.isUndone(owner) || owner >= batch.limit) continue
+      if (batch.isUndone(owner) || batch.isBeyond(owner)) continue
       batch.item = owner
       batch.step = this.name
       if (effects.slots.size > 0) batch.scopes.set(owner, new Map(effects.slots))
@@ -129,43 +95,21 @@ export class AsyncCalls implements AsyncStep {
     callback: (value: In, ctx: AsyncItemContext) => Promise<Out> | Out,
     timeoutMs: number,
   ): Promise<{ answer: Answer; effects: HeldEffects }> {
-    const { clock, abandoned } = this.#info
     const controller = new AbortController()
-    const abort = () => controller.abort(abandoned.reason)
-    abandoned.addEventListener('abort', abort, { once: true })
-    const call = { step: this.name, owner, id, abortSignal: controller.signal }
-    const ctx = new CallContext(this.#batch, this.#info, call)
+    const ctx = new CallContext(this.#batch, this.#info, { step: this.name, owner, id, abortSignal: controller.signal })
     const watch: SignalWatch = { raised: undefined }
-    this.#info.cursor.enter(() => placeOf(this.#info, this.#batch, owner, this.name))
-    const answered = watchAsync(watch, async (): Promise<Answer> => ({ value: await callback(value, ctx) }))
-    this.#info.cursor.leave()
-    const late = new Promise<Answer>((resolve) => {
-      const stop = clock.schedule(timeoutMs, () => {
-        const thrown = this.#timedOut(owner, timeoutMs)
-        controller.abort(thrown)
-        resolve({ thrown })
-      })
-      answered.then(stop, stop)
+    let answer = await timedAnswer(() => watchAsync(watch, () => callback(value, ctx)), {
+      batch: this.#batch,
+      info: this.#info,
+      owner,
+      step: this.name,
+      timeoutMs,
+      controller,
     })
-    const given: Promise<Answer> = answered.catch((thrown: unknown) => ({ thrown }))
-    const gone = new Promise<Answer>((resolve) => {
-      controller.signal.addEventListener('abort', () => resolve({ thrown: controller.signal.reason }), { once: true })
-    })
-    let answer = await Promise.race([given, late, gone])
-    abandoned.removeEventListener('abort', abort)
     const effects = ctx.seal()
     if ('value' in answer && watch.raised !== undefined) {
       answer = { thrown: swallowedSignal(this.#batch, owner, this.#info, watch, this.name) }
     }
     return { answer, effects }
-  }
-
-  #timedOut(owner: number, timeoutMs: number): ItemError {
-    return new ItemError('MR-ASYNC-TIMEOUT', {
-      what: `the callback did not settle within ${timeoutMs} ms`,
-      why: 'The service it calls is slow or gone, or a promise in it is never settled.',
-      fix: 'Pass ctx.abortSignal on, or raise timeoutMs.',
-      place: placeOf(this.#info, this.#batch, owner, this.name),
-    })
   }
 }

@@ -3,16 +3,20 @@ import { outputsOf } from '../core/describe.ts'
 import { InternalError } from '../core/errors.ts'
 import type { FlushHooks, Next, Step } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
-import { type BranchNode, nameSteps, type PlanLeaf, type PlanNode, type SinkNode, stepsOf } from '../core/plan.ts'
+import { type BranchNode, feedersOf, nameSteps, type PlanNode, type SinkNode } from '../core/plan.ts'
 import { syncWatch } from '../core/signal.ts'
-import { AsyncCalls, type CallMemory } from './asyncCalls.ts'
+import { AsyncCalls } from './asyncCalls.ts'
 import { AsyncBarrier, type Barrier, MergeBarrier, RxBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
+import type { CallMemory } from './callMemory.ts'
 import { StepContext } from './contexts.ts'
 import { absorbContinue, fanOut } from './drive.ts'
 import { handOnGroup } from './groups.ts'
+import { ProcessBarrier } from './processBarrier.ts'
 import { swallowedSignal } from './settle.ts'
+import { DependsBarrier, dependentEntry, TriggerBarrier } from './streamBarriers.ts'
 import type { TaskInfo } from './taskInfo.ts'
+import type { TaskPlan } from './taskStreams.ts'
 
 /** A barrier with everything behind it up to the next one; the first stage has none. */
 export interface Stage {
@@ -27,19 +31,24 @@ export interface Attached {
   readonly stages: readonly Stage[]
 }
 
-/** @param wake called when RxJS gives something back while no pass is under way */
+/**
+ * @param wake called when RxJS gives something back while no pass is under way
+ */
 export function attachPlan(
-  leaves: readonly PlanLeaf[],
+  { leaves, steps, indexOf }: TaskPlan,
   batch: Batch,
   info: TaskInfo,
   memory: CallMemory,
   wake: () => void,
 ): Attached {
-  const nodes = stepsOf(leaves)
-  const names = nameSteps(nodes)
-  const outputs = outputsOf(nodes)
-  const ends = new Set(leaves.map((leaf) => leaf.node))
-  const { stageOf, isBarrier, count } = cutIntoStages(nodes)
+  const names = nameSteps(steps)
+  const outputs = outputsOf(steps)
+  // A stream that another one depends on or triggers ends where it is tied to it.
+  const ends = new Set([
+    ...leaves.map((leaf) => leaf.node),
+    ...steps.flatMap((node) => (node.kind === 'tie' ? node.inputs.slice(1) : [])),
+  ])
+  const { stageOf, isBarrier, count } = cutIntoStages(steps)
   const stages: Stage[] = Array.from({ length: count }, () => ({ barrier: undefined, flushHooks: [] }))
   const inlets = new Map<PlanNode, Next<unknown>>()
   const reach: Next<unknown> = (_, owner) => batch.reach(owner, Outcome.done)
@@ -88,32 +97,54 @@ export function attachPlan(
         if (operator.mode === 'sync') {
           return operator.attach(operator.paths === 'many' ? absorbContinue(batch, outlet) : outlet, step())
         }
+        if (operator.mode === 'pipe') return behind(new ProcessBarrier(batch, info, outlet, { name, operator, memory }))
         return behind(new AsyncBarrier(batch, info, outlet, operator, new AsyncCalls(name, batch, info, memory)))
       }
+      case 'entry': {
+        const stream = indexOf.get(node) as number
+        if (node.relation === 'depends') return dependentEntry(batch, info, stream, outlet)
+        return behind(new TriggerBarrier(batch, info, outlet, stream))
+      }
+      case 'tie':
+        return node.relation === 'depends' ? behind(new DependsBarrier(batch, info, outlet)) : outlet
       default:
         node satisfies never
         throw new InternalError('MR-INTERNAL-STEP', { what: 'a step of an unknown kind' })
     }
   }
 
-  const source = nodes[0]
+  const source = steps[0]
   if (source?.kind !== 'source') throw new InternalError('MR-INTERNAL-STEP', { what: 'a stream without a source' })
   return { entry: inletOf(source), stages }
 }
 
-/** Numbers stages: a new one begins at each asynchronous step, at `pipe`, and where a merge takes from several stages. */
-function cutIntoStages(nodes: readonly PlanNode[]) {
+/** Numbers stages: a new one begins at each barrier. */
+function cutIntoStages(steps: readonly PlanNode[]) {
   const stageOf = new Map<PlanNode, number>()
   const isBarrier = new Set<PlanNode>()
   let count = 1
-  for (const node of nodes) {
-    const before = node.inputs.map((input) => stageOf.get(input) as number)
-    const begins =
-      node.kind === 'rx' || (node.kind === 'operator' && node.operator.mode === 'async') || new Set(before).size > 1
+  for (const node of steps) {
+    const before = feedersOf(node).map((input) => stageOf.get(input) as number)
+    const begins = opensBarrier(node) || new Set(before).size > 1
     if (begins) isBarrier.add(node)
     stageOf.set(node, begins ? count++ : (before[0] ?? 0))
   }
   return { stageOf, isBarrier, count }
+}
+
+function opensBarrier(node: PlanNode): boolean {
+  switch (node.kind) {
+    case 'rx':
+      return true
+    case 'operator':
+      return node.operator.mode !== 'sync'
+    case 'entry':
+      return node.relation === 'triggers'
+    case 'tie':
+      return node.relation === 'depends'
+    default:
+      return false
+  }
 }
 
 function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): Step {
@@ -127,7 +158,7 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
     },
     bytesOf(owner) {
       let bytes = 0
-      for (const item of batch.membersOf(owner)) {
+      for (const item of batch.itemsOf(owner)) {
         const { chunk, index } = batch.locate(item)
         const { records } = chunk.input
         bytes += Math.max(0, records.valueEnd(index) - records.valueStart(index))

@@ -21,7 +21,7 @@ export interface Barrier {
 }
 
 /** Values with owners, as a feed for the loop. */
-class EntryFeed implements Feed {
+export class EntryFeed implements Feed {
   readonly #values: readonly unknown[]
   readonly #owners: readonly number[]
   readonly #next: Next<unknown>
@@ -41,7 +41,7 @@ class EntryFeed implements Feed {
   }
 }
 
-abstract class CollectingBarrier implements Barrier {
+export abstract class CollectingBarrier implements Barrier {
   protected readonly batch: Batch
   protected readonly info: TaskInfo
   protected readonly next: Next<unknown>

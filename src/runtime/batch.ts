@@ -1,11 +1,12 @@
 /**
- * The open batch of a task: which items it has, what became of each, and what it will commit.
+ * The open batch of a task: which items it has, what became of each in each of the task's streams, and what it will commit.
  *
- * Items are numbered from 0 in offset order; groups, which own what they give, from -1 downwards. The batch also
- * is the cursor that contexts read: `item`, `step`.
+ * Items are numbered from 0 in offset order; who owns what is in `owner.ts`. The batch also is the cursor that contexts
+ * read: `item`, `step`.
  *
- * Life of a batch: chunks are added and passed through the graph; items fall (ignored, collected) or interrupt it; it
- * is replayed as long as an item that fell had joined a group; then it commits. Only items that fell survive `reset`.
+ * Life of a batch: chunks are added and passed through the graph; items fall (ignored, collected), break or interrupt it; it
+ * is replayed as long as an item that fell, or that a break left out, had left a trace in others; then it commits. Only
+ * items that fell survive `reset`.
  */
 import type { GroupTrigger } from '../core/context.ts'
 import {
@@ -18,31 +19,41 @@ import {
   outcomeNames,
 } from '../core/outcome.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
-import type { Slot } from '../core/slot.ts'
 import type { InputChunk } from './inputChunk.ts'
-import { type Savepoint, UnopenedSink, type WriteSet } from './writeSet.ts'
+import { itemOf, maxBatchItems, maxTaskStreams, noItem, ownerOf, streamOf } from './owner.ts'
+import { SharedScopes, type SlotValues } from './sharedScopes.ts'
+import { placesOf, type TaskStream } from './taskStreams.ts'
+import type { Savepoint, WriteSet } from './writeSet.ts'
 
 /** Why a batch cannot go on as it is. */
 export type Interrupt =
-  | {
-      readonly kind: 'break'
-      readonly item: number
-      readonly reason: string | undefined
-      readonly resumeAfterMs: number | undefined
-    }
   /** `signal.error`: undo everything and try again. */
-  | { readonly kind: 'error'; readonly cause: unknown; readonly step: string; readonly item: number }
+  | { readonly kind: 'error'; readonly cause: unknown; readonly step: string; readonly owner: number }
   /** No retry helps: the plan or the table is wrong. */
-  | { readonly kind: 'fatal'; readonly cause: unknown; readonly step?: string; readonly item?: number | undefined }
-  | { readonly kind: 'sink'; readonly needed: UnopenedSink }
+  | { readonly kind: 'fatal'; readonly cause: unknown; readonly step?: string; readonly owner?: number | undefined }
+
+/** Where `signal.break` stopped the batch. */
+export interface Broke {
+  readonly item: number
+  readonly reason: string | undefined
+  readonly resumeAfterMs: number | undefined
+}
 
 /** Why an item was undone. */
 export type Fall =
   | { readonly kind: 'ignored'; readonly reason: string | undefined }
   | { readonly kind: 'collected'; readonly step: string; readonly error: unknown; readonly clash: boolean }
 
+/** An item that fell and is committed as fallen. */
+export interface FallenItem {
+  readonly item: number
+  /** The stream of the task in which it fell. */
+  readonly stream: string
+  readonly fall: Fall
+}
+
 export interface Group {
-  /** Items, in offset order; empty for values that RxJS gave back. */
+  /** Owners, in offset order; empty for values that RxJS gave back. */
   readonly members: readonly number[]
   readonly trigger: GroupTrigger | undefined
 }
@@ -57,13 +68,21 @@ export interface BatchChunk {
   readonly size: number
 }
 
-/** What `batch.item` is while nothing runs. A small integer, like all owners: one that is not would turn the field into a boxed double. */
-export const noItem = -(2 ** 30)
+/** The rank of an item in a stream that it has not come to: one that depends on the task's own, or is triggered by it. */
+const absent = 0xff
+
+/** What is known of the items of one stream. */
+interface Marks {
+  ranks: Uint8Array
+  joined: Uint8Array
+}
 
 export class Batch {
   readonly writeSet: WriteSet
-  /** Values of slots, by owner. */
-  readonly scopes = new Map<number, Map<Slot<unknown>, unknown>>()
+  readonly streams: readonly TaskStream[]
+  /** Values of the item scope, by owner. */
+  readonly scopes = new Map<number, SlotValues>()
+  readonly shared: SharedScopes
   openedAt = 0
   chunks: BatchChunk[] = []
   /** Items taken so far. */
@@ -74,11 +93,9 @@ export class Batch {
   /** Items from here on are not part of the batch: the place of a break, or of a cut. */
   limit = Number.POSITIVE_INFINITY
   interrupt: Interrupt | undefined
-  /** Whether a group or another item may show traces of an item that fell. */
-  stale = false
   /** Items that this batch, or a cut one before it, has run and left to the next ones. */
   left = 0
-  /** Items that fell, by their number. */
+  /** Items that fell, by owner. */
   readonly falls = new Map<number, Fall>()
   /** Values that fell and belong to no item, by their group's number: RxJS gave them back. */
   readonly strayFalls = new Map<number, Fall>()
@@ -88,12 +105,23 @@ export class Batch {
   /** The step whose code runs. */
   step = ''
 
-  #ranks: Uint8Array = new Uint8Array(1024)
-  #joined: Uint8Array = new Uint8Array(1024)
+  readonly #places: readonly number[]
+  readonly #marks: readonly Marks[]
+  /** The marks of the task's own stream: each item comes to an end there. */
+  readonly #own: Marks
   #groups: Group[] = []
+  /** Items from here on are left to a later batch, because rows were refused. */
+  #cut = Number.POSITIVE_INFINITY
+  #broke: Broke | undefined
+  #stale: 'no' | 'beyond the limit' | 'fallen' = 'no'
 
-  constructor(writeSet: WriteSet) {
+  constructor(writeSet: WriteSet, streams: readonly TaskStream[]) {
     this.writeSet = writeSet
+    this.streams = streams
+    this.shared = new SharedScopes(streams.length, (owner) => this.join(owner))
+    this.#places = placesOf(streams)
+    this.#marks = streams.map(() => ({ ranks: new Uint8Array(1024), joined: new Uint8Array(1024) }))
+    this.#own = this.#marks[0] as Marks
   }
 
   /** Begins anew with no items. A task has one batch at a time, and so one object for it. */
@@ -102,8 +130,7 @@ export class Batch {
     this.chunks = []
     this.size = 0
     this.byteSize = 0
-    this.limit = Number.POSITIVE_INFINITY
-    this.falls.clear()
+    this.startOver()
     this.reset()
   }
 
@@ -113,10 +140,13 @@ export class Batch {
     this.chunks.push(chunk)
     this.size += size
     this.byteSize += input.records.size === 0 ? 0 : Math.ceil((input.records.byteSize * size) / input.records.size)
-    if (this.size > this.#ranks.length) {
-      const capacity = Math.max(this.size, this.#ranks.length * 2)
-      this.#ranks = grown(this.#ranks, capacity)
-      this.#joined = grown(this.#joined, capacity)
+    const { length } = this.#own.ranks
+    if (this.size > length) {
+      const capacity = Math.max(this.size, length * 2)
+      for (const marks of this.#marks) {
+        marks.ranks = grown(marks.ranks, capacity, marks === this.#own ? Outcome.filtered : absent)
+        marks.joined = grown(marks.joined, capacity, 0)
+      }
     }
     return chunk
   }
@@ -134,14 +164,19 @@ export class Batch {
     return { chunk, index: chunk.first + item - chunk.base }
   }
 
-  /** Items of an owner: of an item, itself. */
+  /** The owners that an owner stands for: of an item, itself. */
   membersOf(owner: number): readonly number[] {
     return owner >= 0 ? [owner] : this.groupOf(owner).members
   }
 
+  /** Numbers of an owner's items. */
+  itemsOf(owner: number): readonly number[] {
+    return this.membersOf(owner).map(itemOf)
+  }
+
   /** Offsets of an owner's records: `17`, of a group `17,18,20`. They name it beyond this batch too. */
   offsetsOf(owner: number): string {
-    const offsets = this.membersOf(owner).map((item) => {
+    const offsets = this.itemsOf(owner).map((item) => {
       const { chunk, index } = this.locate(item)
       return chunk.input.records.offset(index)
     })
@@ -161,18 +196,49 @@ export class Batch {
     return -this.#groups.length
   }
 
-  /** Where the rows of an owner stand in offset order; undefined when they must not be written. */
+  /** The index of the stream that an owner belongs to. */
+  streamIndexOf(owner: number): number {
+    const first = owner >= 0 ? owner : this.groupOf(owner).members[0]
+    // Where RxJS gave it back, nothing is known of it.
+    return first === undefined ? 0 : streamOf(first)
+  }
+
+  /** The name of the stream that an owner belongs to. */
+  streamNameOf(owner: number): string {
+    return (this.streams[this.streamIndexOf(owner)] as TaskStream).name
+  }
+
+  /**
+   * Where the rows of an owner stand in offset order; undefined when they must not be written. Of one item, those of
+   * the streams that depend on its own come first, and those of triggered ones last.
+   */
   position(owner: number): number | undefined {
-    if (owner >= 0) return owner >= this.limit || this.isUndone(owner) ? undefined : owner
+    if (owner >= 0) return this.isBeyond(owner) || this.isUndone(owner) ? undefined : this.#placeOf(owner)
     const { members } = this.groupOf(owner)
     // What RxJS gave back has no item: it goes last.
     if (members.length === 0) return this.strayFalls.has(owner) ? undefined : this.size
     return this.position(members.at(-1) as number)
   }
 
+  /** Where the rows of an owner are added: those of one stream, of all items, before those of the next. */
+  order(owner: number): number {
+    const last = owner >= 0 ? owner : this.groupOf(owner).members.at(-1)
+    if (last === undefined) return Number.POSITIVE_INFINITY
+    return (this.#places[streamOf(last)] as number) * maxBatchItems * maxTaskStreams + itemOf(last)
+  }
+
+  #placeOf(owner: number): number {
+    return itemOf(owner) + (this.#places[streamOf(owner)] as number)
+  }
+
   isUndone(owner: number): boolean {
-    if (owner >= 0) return isUndone(this.#ranks[owner] as number)
+    if (owner >= 0) return isUndone(this.#rankOf(owner))
     return this.strayFalls.has(owner) || this.groupOf(owner).members.some((member) => this.isUndone(member))
+  }
+
+  /** Whether an item is left to a later batch. */
+  isBeyond(owner: number): boolean {
+    return owner >= 0 && itemOf(owner) >= this.limit
   }
 
   /** Whether anything has fallen: while not, nobody needs to ask who. */
@@ -183,46 +249,76 @@ export class Batch {
   /** Some path of the owner came this far; of several the highest rank counts. */
   reach(owner: number, rank: OutcomeRank): void {
     if (owner >= 0) {
-      if ((this.#ranks[owner] as number) < rank) this.#ranks[owner] = rank
+      const { ranks } = this.#marksOf(owner)
+      const item = itemOf(owner)
+      if ((ranks[item] as number) < rank) ranks[item] = rank
     } else for (const member of this.groupOf(owner).members) this.reach(member, rank)
   }
 
-  /** Another item's result may depend on this one from now on. */
+  /**
+   * Brings an owner into a stream that depends on its own or is triggered by it.
+   *
+   * @returns the owner there; undefined for one that has fallen there
+   */
+  enter(stream: number, owner: number): number | undefined {
+    if (owner < 0) {
+      const { members, trigger } = this.groupOf(owner)
+      const entered = members.flatMap((member) => this.enter(stream, member) ?? [])
+      return entered.length < members.length ? undefined : this.openGroup(entered, trigger)
+    }
+    const item = itemOf(owner)
+    const there = ownerOf(stream, item)
+    const { ranks } = this.#marks[stream] as Marks
+    if (ranks[item] === absent) {
+      const fall = this.falls.get(there)
+      ranks[item] = fall === undefined ? Outcome.filtered : rankOf(fall)
+    }
+    return isUndone(ranks[item] as number) ? undefined : there
+  }
+
+  /** Another item's result may depend on this owner from now on. */
   join(owner: number): void {
-    if (owner >= 0) this.#joined[owner] = 1
+    if (owner >= 0) this.#marksOf(owner).joined[itemOf(owner)] = 1
+    else if (owner !== noItem) for (const member of this.groupOf(owner).members) this.join(member)
   }
 
   /** What has become of an item so far. */
   outcomeOf(item: number): OutcomeName {
-    return outcomeNames[this.#ranks[item] as number] as OutcomeName
+    return outcomeNames[this.#own.ranks[item] as number] as OutcomeName
   }
 
-  /** Undoes an item. */
-  fall(item: number, fall: Fall): void {
-    if (item < 0 || this.isUndone(item)) return
-    this.falls.set(item, fall)
-    this.#ranks[item] = fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected
-    if (this.#joined[item] === 1) this.stale = true
+  /** What has become of an item in one of the streams so far; undefined where it has not come to it. */
+  outcomeIn(stream: number, item: number): OutcomeName | undefined {
+    const rank = (this.#marks[stream] as Marks).ranks[item] as number
+    return rank === absent ? undefined : outcomeNames[rank]
+  }
+
+  /** Undoes an item in its stream, and in those that it triggered. */
+  fall(owner: number, fall: Fall): void {
+    if (owner < 0 || this.isUndone(owner)) return
+    this.falls.set(owner, fall)
+    this.#marksOf(owner).ranks[itemOf(owner)] = rankOf(fall)
+    this.#undoTraces(owner)
   }
 
   /** Undoes all that an owner stands for. */
   fallAll(owner: number, fall: Fall): void {
     const members = this.membersOf(owner)
     if (members.length === 0) this.strayFalls.set(owner, fall)
-    for (const item of members) this.fall(item, fall)
+    for (const member of members) this.fall(member, fall)
   }
 
   /**
    * An item has fallen because of the database; those after it that fell because they clashed with other rows may fit
    * without it, so they get up again.
    */
-  reviveClashesAfter(item: number): boolean {
+  reviveClashesAfter(owner: number): boolean {
     let revived = false
     for (const [other, fall] of this.falls) {
-      if (other > item && fall.kind === 'collected' && fall.clash) {
+      if (fall.kind === 'collected' && fall.clash && this.#placeOf(other) > this.#placeOf(owner)) {
         this.falls.delete(other)
-        this.#ranks[other] = Outcome.done
-        if (this.#joined[other] === 1) this.stale = true
+        this.#marksOf(other).ranks[itemOf(other)] = Outcome.done
+        if (this.#hasJoined(other)) this.#stale = 'fallen'
         revived = true
       }
     }
@@ -231,33 +327,40 @@ export class Batch {
 
   /** Ends the batch before an item; those behind are taken by a later one. */
   cutAt(item: number): void {
-    this.limit = Math.min(this.limit, item)
-    for (const other of this.falls.keys()) if (other >= this.limit) this.falls.delete(other)
+    this.#cut = Math.min(this.#cut, item)
+    this.#moveLimit()
     this.interrupt = undefined
   }
 
-  interruptWith(interrupt: Interrupt): void {
-    // Of several breaks the first in offset order counts; anything else is more urgent than a break.
-    const known = this.interrupt
-    if (
-      known === undefined ||
-      (known.kind === 'break' && (interrupt.kind !== 'break' || interrupt.item < known.item))
-    ) {
-      this.interrupt = interrupt
-    }
+  /** Of several breaks the first in offset order counts. */
+  breakAt(broke: Broke): void {
+    if (broke.item >= this.limit) return
+    this.#broke = broke
+    this.#moveLimit()
   }
 
-  /**
-   * The rows of a sink.
-   *
-   * @throws UnopenedSink for one that no step names; the batch is interrupted, also when the user's code catches that
-   */
+  /** Where a break ends the batch, unless it ends before. */
+  get broke(): Broke | undefined {
+    return this.#broke !== undefined && this.#broke.item <= this.#cut ? this.#broke : undefined
+  }
+
+  /** Whether what stands may show traces of an item that does not: then the batch has to be replayed. */
+  get stale(): boolean {
+    return this.#stale !== 'no'
+  }
+
+  /** Grows with everything that callbacks write and do to shared scopes: tells whether one of them did anything. */
+  get traces(): number {
+    return this.writeSet.rows + this.shared.touches
+  }
+
+  interruptWith(interrupt: Interrupt): void {
+    this.interrupt ??= interrupt
+  }
+
+  /** The rows of a sink. */
   bufferFor(sink: Sink<never>): RowBuffer {
-    const buffer = this.writeSet.bufferFor(sink)
-    if (buffer !== undefined) return buffer
-    const needed = new UnopenedSink(sink)
-    this.interruptWith({ kind: 'sink', needed })
-    throw needed
+    return this.writeSet.bufferFor(sink)
   }
 
   mark(): Savepoint {
@@ -268,21 +371,38 @@ export class Batch {
     this.writeSet.rollbackTo(savepoint)
   }
 
+  /** Forgets what fell and where the batch ended: everything is tried again. */
+  startOver(): void {
+    this.falls.clear()
+    this.#cut = Number.POSITIVE_INFINITY
+    this.#broke = undefined
+    this.limit = this.#cut
+  }
+
   /** Back to the state before the first item ran, but for the items that fell; those at or beyond the limit are forgotten. */
   reset(): void {
+    // An item that fell may have been the reason for a break behind it.
+    if (this.#stale === 'fallen') {
+      this.#broke = undefined
+      this.limit = this.#cut
+    }
+    this.#stale = 'no'
     this.writeSet.clear()
     this.scopes.clear()
+    this.shared.clear()
     this.strayFalls.clear()
     this.#groups = []
-    this.#joined.fill(0)
-    this.#ranks.fill(Outcome.filtered)
-    for (const [item, fall] of this.falls) {
-      if (item >= this.limit) this.falls.delete(item)
-      else this.#ranks[item] = fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected
+    for (const { ranks, joined } of this.#marks) {
+      joined.fill(0)
+      ranks.fill(absent)
+    }
+    this.#own.ranks.fill(Outcome.filtered)
+    for (const [owner, fall] of this.falls) {
+      if (this.isBeyond(owner)) this.falls.delete(owner)
+      else if (streamOf(owner) === 0) this.#own.ranks[owner] = rankOf(fall)
     }
     this.passed = 0
     this.interrupt = undefined
-    this.stale = false
   }
 
   /** Items that commit: those before the limit. */
@@ -295,18 +415,78 @@ export class Batch {
     this.left = Math.max(this.left, this.size) - this.taken
   }
 
-  /** What became of the items that commit. They add up to `taken`. */
-  countOutcomes(): OutcomeCounts {
+  /** What became of the items that commit, in one of the streams. In the task's own they add up to `taken`. */
+  countOutcomes(stream = 0): OutcomeCounts {
     const counts = noOutcomes()
     for (let item = 0; item < this.taken; item++) {
-      counts[this.outcomeOf(item)]++
+      const outcome = this.outcomeIn(stream, item)
+      if (outcome !== undefined) counts[outcome]++
     }
     return counts
   }
+
+  /** The items that commit as fallen, in all streams. */
+  *fallen(): Iterable<FallenItem> {
+    for (const [owner, fall] of this.falls) {
+      const [item, stream] = [itemOf(owner), streamOf(owner)]
+      // In a stream that the last pass did not bring it to, it has no outcome.
+      if (item >= this.taken || this.#rankOf(owner) === absent) continue
+      yield { item, stream: (this.streams[stream] as TaskStream).name, fall }
+    }
+  }
+
+  #marksOf(owner: number): Marks {
+    const stream = streamOf(owner)
+    return stream === 0 ? this.#own : (this.#marks[stream] as Marks)
+  }
+
+  #rankOf(owner: number): number {
+    return this.#marksOf(owner).ranks[itemOf(owner)] as number
+  }
+
+  #hasJoined(owner: number): boolean {
+    return this.#marksOf(owner).joined[itemOf(owner)] === 1
+  }
+
+  #undoTraces(owner: number): void {
+    // Backwards: what it triggered came last.
+    for (let stream = this.streams.length - 1; stream > 0; stream--) {
+      const { relation, parent } = this.streams[stream] as TaskStream
+      if (relation === 'triggers' && parent === streamOf(owner)) this.#withdraw(ownerOf(stream, itemOf(owner)))
+    }
+    this.shared.undo(owner)
+    if (this.#hasJoined(owner)) this.#stale = 'fallen'
+  }
+
+  /** The result that brought an item into a triggered stream is gone: it was never there. */
+  #withdraw(owner: number): void {
+    this.falls.delete(owner)
+    if (this.#rankOf(owner) === absent) return
+    this.#marksOf(owner).ranks[itemOf(owner)] = absent
+    this.#undoTraces(owner)
+  }
+
+  /** What is behind the limit belongs to a later batch. */
+  #moveLimit(): void {
+    const limit = Math.min(this.#cut, this.#broke?.item ?? this.#cut)
+    this.limit = limit
+    for (const owner of this.falls.keys()) if (this.isBeyond(owner)) this.falls.delete(owner)
+    if (this.isBeyond(this.shared.last)) this.shared.undo(this.shared.last)
+    if (
+      this.#stale === 'no' &&
+      this.#marks.some(({ joined }) => joined.subarray(0, this.size).indexOf(1, limit) >= 0)
+    ) {
+      this.#stale = 'beyond the limit'
+    }
+  }
 }
 
-function grown(bytes: Uint8Array, capacity: number): Uint8Array {
-  const larger = new Uint8Array(capacity)
+function rankOf(fall: Fall): OutcomeRank {
+  return fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected
+}
+
+function grown(bytes: Uint8Array, capacity: number, fill: number): Uint8Array {
+  const larger = new Uint8Array(capacity).fill(fill)
   larger.set(bytes)
   return larger
 }

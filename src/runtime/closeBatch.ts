@@ -12,6 +12,7 @@ import { type Claim, RowsRefused, type SourceProgress, type Store } from '../cor
 import type { Batch, Interrupt } from './batch.ts'
 import { collectedItems } from './collect.ts'
 import type { Graph } from './graph.ts'
+import { itemOf } from './owner.ts'
 import { progressAfter } from './position.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
 
@@ -56,28 +57,21 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
   let failures = 0
   let refusals = 0
   let cut = false
-  let broke: BatchEnd['broke']
   for (;;) {
-    let interrupted: Interrupted | undefined
+    let interrupted: AskedToRetry | undefined
     try {
       interrupted = await stabilise(closing)
       if (closing.settled()) return undefined
-      if (interrupted?.kind === 'break') {
-        broke = { ...interrupted, offset: placeOf(closing.info, batch, interrupted.item, '').offset }
-        continue
-      }
-      if (interrupted?.kind === 'error') throw askedToRetry(closing, interrupted)
+      if (interrupted !== undefined) throw askedToRetry(closing, interrupted)
       const end = await commit(closing)
-      return { ...end, refusals, cut, broke }
+      return { ...end, refusals, cut, broke: brokeOff(closing) }
     } catch (error) {
       if (error instanceof RowsRefused) {
         cut = (await refused(closing, error, ++refusals)) || cut
       } else {
         failures = await pauseBeforeRetry(closing, error, failures + 1)
         if (interrupted !== undefined) {
-          batch.falls.clear()
-          batch.limit = Number.POSITIVE_INFINITY
-          broke = undefined
+          batch.startOver()
           await replay(batch, graph)
         }
       }
@@ -87,53 +81,58 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
 }
 
 /** What the caller has to deal with; the other kinds are dealt with here. */
-type Interrupted = Extract<Interrupt, { readonly kind: 'break' | 'error' }>
+type AskedToRetry = Extract<Interrupt, { readonly kind: 'error' }>
 
-/** Brings the batch to where its write set holds exactly what its standing items give. Says what has interrupted it. */
-async function stabilise(closing: Closing): Promise<Interrupted | undefined> {
-  const { batch, graph, store } = closing
+/** Brings the batch to where its write set holds exactly what its standing items give, unless it is to be tried again. */
+async function stabilise(closing: Closing): Promise<AskedToRetry | undefined> {
+  const { batch, graph } = closing
   for (;;) {
     if (closing.settled()) return undefined
     const { interrupt } = batch
-    if (interrupt === undefined && !batch.stale) {
-      if (graph.itemwise) return undefined
-      await graph.run({ kind: 'flush' })
-      if (batch.interrupt === undefined && !batch.stale) return undefined
-      continue
+    if (interrupt?.kind === 'fatal') throw located(closing, interrupt)
+    if (interrupt?.kind === 'error') return interrupt
+    if (batch.stale) await replay(batch, graph)
+    else {
+      if (!graph.itemwise) await graph.run({ kind: 'flush' })
+      if (batch.interrupt !== undefined || batch.stale) continue
+      if (await openUnchecked(closing)) return undefined
+      await replay(batch, graph)
     }
-    switch (interrupt?.kind) {
-      case 'fatal':
-        throw located(closing, interrupt)
-      case 'error':
-        return interrupt
-      case 'break':
-        await cutAt(closing, interrupt.item)
-        return interrupt
-      case 'sink': {
-        const { sink } = interrupt.needed
-        await store.open([sink])
-        batch.writeSet.add(store.createBuffers([sink]))
-        break
-      }
-      case undefined:
-        break
-      default:
-        interrupt satisfies never
-    }
-    await replay(batch, graph)
   }
 }
 
-/** An error that stops the stream, with the place where it was raised. */
-function located({ batch, info }: Closing, { cause, step, item }: Extract<Interrupt, { kind: 'fatal' }>): unknown {
-  if (!(cause instanceof MillraceError)) return cause
-  return cause.locate(item === undefined ? { stream: info.stream, step } : placeOf(info, batch, item, step ?? ''))
+/**
+ * Looks at the tables that callbacks wrote to and no step names. Says whether all their rows fit; those that do not fall
+ * where they are written, in the replay that has to follow.
+ */
+async function openUnchecked({ batch: { writeSet }, store }: Closing): Promise<boolean> {
+  let fit = true
+  for (const unchecked of writeSet.unchecked) {
+    const { sink } = unchecked
+    await store.open([sink])
+    const buffers = store.createBuffers([sink])
+    writeSet.add(buffers)
+    try {
+      for (const buffer of buffers) unchecked.moveTo(buffer)
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error
+      fit = false
+    }
+  }
+  return fit
 }
 
-/** Ends the batch before an item. Where items stand for themselves, what was written before it is right as it is. */
-async function cutAt({ batch, graph }: Closing, item: number): Promise<void> {
-  batch.cutAt(item)
-  if (!graph.itemwise) await replay(batch, graph)
+/** An error that stops the stream, with the place where it was raised. */
+function located({ batch, info }: Closing, { cause, step, owner }: Extract<Interrupt, { kind: 'fatal' }>): unknown {
+  if (!(cause instanceof MillraceError)) return cause
+  return cause.locate(owner === undefined ? { stream: info.stream, step } : placeOf(info, batch, owner, step ?? ''))
+}
+
+/** Where a break has ended the batch. */
+function brokeOff({ batch, info }: Closing): BatchEnd['broke'] {
+  if (batch.broke === undefined) return undefined
+  const { item, ...asked } = batch.broke
+  return { ...asked, offset: placeOf(info, batch, item, '').offset }
 }
 
 async function replay(batch: Batch, graph: Graph): Promise<void> {
@@ -168,6 +167,7 @@ async function commit({ batch, graph, info, store, claim }: Closing) {
       progress: [progress],
       buffers: batch.writeSet.buffers,
       position: (owner) => batch.position(owner),
+      order: batch.streams.length === 1 ? undefined : (owner) => batch.order(owner),
       allInOrder: graph.itemwise && !batch.hasFallen && batch.limit >= batch.size,
       collected,
     })
@@ -201,11 +201,11 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
   }
   if (members.length > 1) {
     // Which member is to blame is found by committing the batch up to the middle of the group: halves until one is left.
-    await cutAt(closing, members[members.length >> 1] as number)
+    batch.cutAt(itemOf(members[members.length >> 1] as number))
     return true
   }
-  if (refusals > maxRefusals && first > 0) {
-    await cutAt(closing, first)
+  if (refusals > maxRefusals && itemOf(first) > 0) {
+    batch.cutAt(itemOf(first))
     return true
   }
   batch.fall(first, { kind: 'collected', step: `to:${refusal.table}`, error: refusal, clash: refusal.clash })
@@ -228,22 +228,19 @@ async function pauseBeforeRetry({ info, retrying }: Closing, error: unknown, fai
   return failures
 }
 
-function askedToRetry(
-  { batch, info }: Closing,
-  { cause, step, item }: Interrupted & { kind: 'error' },
-): UnavailableError {
+function askedToRetry({ batch, info }: Closing, { cause, step, owner }: AskedToRetry): UnavailableError {
   return new UnavailableError('MR-SIGNAL-ERROR', {
     what: `signal.error() undid the batch${cause === undefined ? '' : `: ${messageOf(cause)}`}`,
     why: `A callback asked for it; the batch is tried ${retries.attempts} times, then the stream stops.`,
-    place: placeOf(info, batch, item, step),
+    place: placeOf(info, batch, owner, step),
     cause,
   })
 }
 
 function ignoredReasons(batch: Batch): Map<string, number> {
   const reasons = new Map<string, number>()
-  for (const [item, fall] of batch.falls) {
-    if (fall.kind !== 'ignored' || item >= batch.taken) continue
+  for (const { fall } of batch.fallen()) {
+    if (fall.kind !== 'ignored') continue
     const reason = fall.reason ?? ''
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
   }

@@ -7,8 +7,8 @@ import type { TaskInfo } from './taskInfo.ts'
 
 export function collectedItems(batch: Batch, info: TaskInfo): CollectedItem[] {
   const items: CollectedItem[] = []
-  for (const [item, fall] of batch.falls) {
-    if (fall.kind === 'collected' && item < batch.taken) items.push(collectedItem(batch, info, item, fall))
+  for (const { item, stream, fall } of batch.fallen()) {
+    if (fall.kind === 'collected') items.push(collectedItem(batch, stream, item, fall))
   }
   for (const fall of batch.strayFalls.values()) {
     if (fall.kind === 'collected') items.push(strayItem(info, fall))
@@ -16,11 +16,11 @@ export function collectedItems(batch: Batch, info: TaskInfo): CollectedItem[] {
   return items
 }
 
-function collectedItem(batch: Batch, info: TaskInfo, item: number, fall: Fall & { kind: 'collected' }): CollectedItem {
+function collectedItem(batch: Batch, stream: string, item: number, fall: Fall & { kind: 'collected' }): CollectedItem {
   const { chunk, index } = batch.locate(item)
   const { records } = chunk.input
   return {
-    stream: info.stream,
+    stream,
     step: fall.step,
     topic: records.topic,
     partition: records.partition,

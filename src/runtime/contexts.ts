@@ -1,11 +1,22 @@
 /** The second argument of callbacks. A step's context is one object that reads the batch's cursor, so that a call costs none. */
-import type { AsyncItemContext, GroupTrigger, ItemContext } from '../core/context.ts'
+import type {
+  AsyncItemContext,
+  GroupTrigger,
+  ItemContext,
+  ProcessContext,
+  RunContext,
+  ScopeViews,
+} from '../core/context.ts'
 import { PlanError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RecordChunk, RecordView } from '../core/record.ts'
 import type { Sink } from '../core/sink.ts'
-import type { Scope, Slot } from '../core/slot.ts'
-import { type Batch, noItem } from './batch.ts'
+import type { Scope } from '../core/slot.ts'
+import type { Batch } from './batch.ts'
+import { answerOf, type CallMemory, type HeldEffects } from './callMemory.ts'
+import { itemOf, noItem } from './owner.ts'
+import { ItemScope, SharedScope, slotsOf } from './scopes.ts'
+import type { SlotValues } from './sharedScopes.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
 
 class LocatedRecord implements RecordView {
@@ -44,29 +55,8 @@ class LocatedRecord implements RecordView {
   }
 }
 
-/** Slots of one owner. */
-class OwnerScope implements Scope {
-  readonly #values: () => Map<Slot<unknown>, unknown>
-  constructor(values: () => Map<Slot<unknown>, unknown>) {
-    this.#values = values
-  }
-  get<T>(slot: Slot<T>): T {
-    const values = this.#values()
-    if (!values.has(slot)) values.set(slot, slot.initial())
-    return values.get(slot) as T
-  }
-  set<T>(slot: Slot<T>, value: T): void {
-    this.#values().set(slot, value)
-  }
-  update<T>(slot: Slot<T>, change: (value: T) => T): T {
-    const value = change(this.get(slot))
-    this.set(slot, value)
-    return value
-  }
-}
-
 function recordOf(batch: Batch, owner: number, info: TaskInfo, step: string): RecordView {
-  if (owner >= 0) return new LocatedRecord(batch, owner)
+  if (owner >= 0) return new LocatedRecord(batch, itemOf(owner))
   throw new PlanError('MR-CTX-RECORD', {
     what: 'ctx.record was read in a group, which has no single record',
     fix: 'Use ctx.records: one for each member.',
@@ -75,16 +65,7 @@ function recordOf(batch: Batch, owner: number, info: TaskInfo, step: string): Re
 }
 
 function recordsOf(batch: Batch, owner: number): RecordView[] {
-  return batch.membersOf(owner).map((member) => new LocatedRecord(batch, member))
-}
-
-function slotsOf(batch: Batch, owner: number): Map<Slot<unknown>, unknown> {
-  let values = batch.scopes.get(owner)
-  if (values === undefined) {
-    values = new Map()
-    batch.scopes.set(owner, values)
-  }
-  return values
+  return batch.itemsOf(owner).map((item) => new LocatedRecord(batch, item))
 }
 
 /** A logger that adds where the current item stands. */
@@ -99,46 +80,114 @@ function positionedLogger(log: Logger, place: () => object): Logger {
 
 /** The context of one synchronous step: always that of the item in hand. */
 export class StepContext implements ItemContext {
-  readonly scope: { readonly item: Scope }
+  readonly scope: ScopeViews
   readonly log: Logger
-  readonly #batch: Batch
-  readonly #info: TaskInfo
-  readonly #step: string
+  protected readonly batch: Batch
+  protected readonly info: TaskInfo
+  protected readonly step: string
 
   constructor(batch: Batch, info: TaskInfo, step: string) {
-    this.#batch = batch
-    this.#info = info
-    this.#step = step
-    this.scope = { item: new OwnerScope(() => slotsOf(batch, this.#owner())) }
-    this.log = positionedLogger(info.log, () => placeOf(info, batch, this.#owner(), step))
+    this.batch = batch
+    this.info = info
+    this.step = step
+    const owner = () => this.owner()
+    this.scope = {
+      item: new ItemScope(() => slotsOf(batch, owner())),
+      batch: new SharedScope(batch, 'batch', owner),
+      context: new SharedScope(batch, 'context', owner),
+    }
+    this.log = positionedLogger(info.log, () => placeOf(info, batch, owner(), step))
   }
 
   get record(): RecordView {
-    return recordOf(this.#batch, this.#owner(), this.#info, this.#step)
+    return recordOf(this.batch, this.owner(), this.info, this.step)
   }
   get records(): readonly RecordView[] {
-    return recordsOf(this.#batch, this.#owner())
+    return recordsOf(this.batch, this.owner())
   }
   get trigger(): GroupTrigger | undefined {
-    const owner = this.#owner()
-    return owner < 0 ? this.#batch.groupOf(owner).trigger : undefined
+    const owner = this.owner()
+    return owner < 0 ? this.batch.groupOf(owner).trigger : undefined
   }
   write(sink: Sink<never>, row: object): void {
-    this.#batch.bufferFor(sink).append(row, this.#owner())
+    this.batch.bufferFor(sink).append(row, this.owner())
   }
 
-  #owner(): number {
-    const { item } = this.#batch
+  protected owner(): number {
+    const { item } = this.batch
     if (item !== noItem) return item
-    throw sealed(this.#info, this.#step)
+    throw sealed(this.info, this.step)
   }
 }
 
-/** What an asynchronous callback did besides answering; takes effect in the item's turn. */
-export interface HeldEffects {
-  readonly writes: readonly { readonly sink: Sink<never>; readonly row: object }[]
-  readonly slots: ReadonlyMap<Slot<unknown>, unknown>
+/** What a callback of a pipe needs beside its batch: one object for each callback that is asynchronous, and one for all that are not. */
+export interface PipeCall {
+  readonly memory: CallMemory
+  readonly abortSignal: AbortSignal
+  /** Fixed for one callback; undefined for whatever owner is in hand. */
+  readonly owner: number | undefined
+  /** Tells the calls of this callback from those of others that the owner has had. */
+  readonly id: string
 }
+
+/** The context of a pipe's callbacks. One with an owner of its own is sealed when its callback settles. */
+export class PipeContext extends StepContext implements ProcessContext, RunContext {
+  readonly abortSignal: AbortSignal
+  readonly #memory: CallMemory
+  readonly #owner: number | undefined
+  readonly #id: string
+  readonly #calls = new Map<string, number>()
+  #callsOf = noItem
+  #sealed = false
+
+  constructor(batch: Batch, info: TaskInfo, step: string, { memory, abortSignal, owner, id }: PipeCall) {
+    super(batch, info, step)
+    this.abortSignal = abortSignal
+    this.#memory = memory
+    this.#owner = owner
+    this.#id = id
+  }
+
+  get idempotencyKey(): string {
+    return idempotencyKey(this.info, this.batch, this.owner(), this.step, this.batch.offsetsOf(this.owner()))
+  }
+
+  async call<const Args extends readonly unknown[], Result>(
+    name: string,
+    args: Args,
+    fn: (...args: Args) => Promise<Result> | Result,
+  ): Promise<Result> {
+    const owner = this.owner()
+    if (owner !== this.#callsOf) this.#calls.clear()
+    this.#callsOf = owner
+    const count = this.#calls.get(name) ?? 0
+    this.#calls.set(name, count + 1)
+    // Of a run of many items the first tells which run it is; which others there are, the arguments may tell.
+    const [first] = this.batch.membersOf(owner)
+    const at = first === undefined ? '' : this.batch.offsetsOf(first)
+    const key = `${this.step}/${this.#id}${at}/${name}/${count}`
+    let known = this.#memory.recall(key, args)
+    if (known === undefined) {
+      known = { input: args, answer: await answerOf(() => fn(...args)), effects: noEffects }
+      this.#memory.remember(key, known)
+    }
+    if ('thrown' in known.answer) throw known.answer.thrown
+    return known.answer.value as Result
+  }
+
+  /** Ends the context: a promise that was not awaited can do nothing through it any more. */
+  seal(): void {
+    this.#sealed = true
+  }
+
+  protected override owner(): number {
+    if (this.#sealed) throw sealed(this.info, this.step)
+    return this.#owner ?? super.owner()
+  }
+}
+
+/** A remembered call that could do nothing but answer. */
+const noEffects: HeldEffects = { writes: [], slots: new Map() }
 
 /** The context of one asynchronous call. Sealed when the callback settles, so that a forgotten promise cannot write into another item. */
 export class CallContext implements AsyncItemContext {
@@ -151,7 +200,7 @@ export class CallContext implements AsyncItemContext {
   readonly #step: string
   readonly #owner: number
   readonly #writes: { sink: Sink<never>; row: object }[] = []
-  readonly #slots: Map<Slot<unknown>, unknown>
+  readonly #slots: SlotValues
   #sealed = false
 
   constructor(
@@ -166,10 +215,10 @@ export class CallContext implements AsyncItemContext {
     this.#slots = new Map(batch.scopes.get(call.owner))
     this.abortSignal = call.abortSignal
     const place = placeOf(info, batch, call.owner, call.step)
-    this.idempotencyKey = `${info.app}/${info.stream}/${call.step}/${place.topic}/${place.partition}/${call.id}`
+    this.idempotencyKey = idempotencyKey(info, batch, call.owner, call.step, call.id)
     this.log = positionedLogger(info.log, () => place)
     this.scope = {
-      item: new OwnerScope(() => {
+      item: new ItemScope(() => {
         this.#open()
         return this.#slots
       }),
@@ -198,6 +247,12 @@ export class CallContext implements AsyncItemContext {
   #open(): void {
     if (this.#sealed) throw sealed(this.#info, this.#step)
   }
+}
+
+/** The same in every process, whatever batches are cut. */
+function idempotencyKey(info: TaskInfo, batch: Batch, owner: number, step: string, id: string): string {
+  const { topic, partition } = placeOf(info, batch, owner, step)
+  return `${info.app}/${info.stream}/${step}/${topic}/${partition}/${id}`
 }
 
 function sealed(info: TaskInfo, step: string): PlanError {

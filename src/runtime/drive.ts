@@ -3,8 +3,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Next } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
 import { Signal, syncWatch } from '../core/signal.ts'
-import { type Batch, noItem } from './batch.ts'
+import type { Batch } from './batch.ts'
 import { maxTurnMs } from './inputChunk.ts'
+import { noItem } from './owner.ts'
 import { settle, severityOf, swallowedSignal } from './settle.ts'
 import { currentPlace, type TaskInfo } from './taskInfo.ts'
 
@@ -13,17 +14,18 @@ const maxStride = 16
 
 /** Something to loop over. An object with two methods rather than closures: nothing is allocated for an item. */
 export interface Feed {
+  /** May shrink while the loop runs: one that has to wait for something ends it so. */
   readonly count: number
   ownerAt(index: number): number
   feed(index: number, owner: number): void
 }
 
 /**
- * Runs everything of a feed, but for owners that were undone, and stops where the batch is interrupted. Answers with how
- * many it has gone past when nothing interrupted it.
+ * Runs everything of a feed from an index on, but for owners that were undone or are left to a later batch, and stops where
+ * the batch is interrupted. Answers with how many it has gone past when nothing interrupted it.
  */
-export async function drive(batch: Batch, info: TaskInfo, feed: Feed): Promise<number> {
-  let index = 0
+export async function drive(batch: Batch, info: TaskInfo, feed: Feed, from = 0): Promise<number> {
+  let index = from
   const place = () => currentPlace(info, batch)
   for (;;) {
     info.cursor.enter(place)
@@ -36,7 +38,6 @@ export async function drive(batch: Batch, info: TaskInfo, feed: Feed): Promise<n
 
 /** Works until the turn is over, and answers with the index to go on at. */
 function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
-  const { count } = feed
   const { clock } = info
   let lookedAt = clock.now()
   const endsAt = lookedAt + maxTurnMs
@@ -44,10 +45,10 @@ function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
   let lookAt = from
   // A signal raised outside of callbacks, as in a timer of RxJS, is no item's.
   syncWatch.raised = undefined
-  for (let index = from; index < count; index++) {
+  for (let index = from; index < feed.count; index++) {
     const owner = feed.ownerAt(index)
     if (batch.hasFallen && batch.isUndone(owner)) continue
-    if (owner >= batch.limit) return count
+    if (batch.isBeyond(owner)) return feed.count
     batch.item = owner
     try {
       feed.feed(index, owner)
@@ -70,7 +71,7 @@ function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
     }
   }
   batch.item = noItem
-  return count
+  return feed.count
 }
 
 /** Downstream of something that may hand on several values for one: `signal.continue()` on one path leaves the others alone. */

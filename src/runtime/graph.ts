@@ -7,13 +7,13 @@
  */
 import { concatMap, identity, lastValueFrom, type OperatorFunction, of } from 'rxjs'
 import type { FlushHooks, Next } from '../core/operator.ts'
-import type { PlanLeaf } from '../core/plan.ts'
 import { syncWatch } from '../core/signal.ts'
-import type { CallMemory } from './asyncCalls.ts'
 import { attachPlan, type Stage } from './attach.ts'
-import type { Batch, BatchChunk, Interrupt } from './batch.ts'
+import type { Batch, BatchChunk } from './batch.ts'
+import type { CallMemory } from './callMemory.ts'
 import { drive, type Feed } from './drive.ts'
 import { currentPlace, type TaskInfo } from './taskInfo.ts'
+import type { TaskPlan } from './taskStreams.ts'
 
 /** One trip through the graph: with the records of a chunk, or to hand on what is held because the batch closes. */
 export type Pass = { readonly kind: 'chunk'; readonly chunk: BatchChunk } | { readonly kind: 'flush' }
@@ -24,14 +24,14 @@ export class Graph {
   readonly #stages: readonly Stage[]
   readonly #pipeline: OperatorFunction<Pass, Pass>
   readonly #source: ChunkFeed
-  /** Whether rows come out in offset order and one by one: then a break needs no replay. */
+  /** Whether rows come out in offset order and one by one, in one stage that holds nothing back. */
   readonly itemwise: boolean
 
   /** @param wake called when RxJS gives something back while no pass is under way */
-  constructor(leaves: readonly PlanLeaf[], batch: Batch, info: TaskInfo, memory: CallMemory, wake: () => void) {
+  constructor(plan: TaskPlan, batch: Batch, info: TaskInfo, memory: CallMemory, wake: () => void) {
     this.#batch = batch
     this.#info = info
-    const { entry, stages: attached } = attachPlan(leaves, batch, info, memory, wake)
+    const { entry, stages: attached } = attachPlan(plan, batch, info, memory, wake)
     this.#stages = attached
     this.#source = new ChunkFeed(batch, info, entry)
     this.itemwise = this.#stages.length === 1 && this.#stages[0]?.flushHooks.length === 0
@@ -85,8 +85,7 @@ export class Graph {
     if (barrier !== undefined) await barrier.run(pass.kind === 'flush')
     else if (pass.kind === 'chunk') {
       const passed = await drive(this.#batch, this.#info, this.#source.of(pass.chunk))
-      const interrupt = this.#batch.interrupt as Interrupt | undefined
-      this.#batch.passed = interrupt?.kind === 'break' ? interrupt.item : pass.chunk.base + passed
+      this.#batch.passed = pass.chunk.base + passed
     }
     if (pass.kind === 'flush') {
       const now = this.#info.clock.now()

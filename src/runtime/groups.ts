@@ -3,6 +3,7 @@ import type { GroupTrigger } from '../core/context.ts'
 import type { Next } from '../core/operator.ts'
 import { Signal, syncWatch } from '../core/signal.ts'
 import type { Batch } from './batch.ts'
+import { Halving } from './halving.ts'
 import { isNoItemsFault, settle, swallowedSignal } from './settle.ts'
 import type { TaskInfo } from './taskInfo.ts'
 
@@ -42,33 +43,31 @@ function guiltyMember<V>(
   group: { values: V[]; owners: readonly number[]; trigger: GroupTrigger },
   error: unknown,
 ): { guilty: number; reason: unknown; step: string } | undefined {
-  let passes = 0
-  let fails = group.values.length
+  const halving = new Halving(group.values.length)
   let reason = error
   let step = batch.step
-  while (fails - passes > 1) {
-    const middle = (passes + fails) >> 1
+  for (let count = halving.next; count !== undefined; count = halving.next) {
     const savepoint = batch.mark()
-    const owner = batch.openGroup(group.owners.slice(0, middle), group.trigger)
+    const owner = batch.openGroup(group.owners.slice(0, count), group.trigger)
     batch.item = owner
     try {
-      next(group.values.slice(0, middle), owner)
+      next(group.values.slice(0, count), owner)
       if (syncWatch.raised !== undefined) throw swallowedSignal(batch, owner, info, syncWatch)
-      passes = middle
+      halving.passed(count)
     } catch (thrown) {
       syncWatch.raised = undefined
       if (isNoItemsFault(thrown)) {
         settle(batch, owner, thrown)
         return undefined
       }
-      if (thrown instanceof Signal) passes = middle
+      if (thrown instanceof Signal) halving.passed(count)
       else {
-        fails = middle
+        halving.failed(count)
         reason = thrown
         step = batch.step
       }
     }
     batch.rollbackTo(savepoint)
   }
-  return { guilty: group.owners[fails - 1] as number, reason, step }
+  return { guilty: group.owners[halving.guilty] as number, reason, step }
 }

@@ -9,7 +9,7 @@ import { type Clock, sleep } from '../core/clock.ts'
 import { byStream } from '../core/describe.ts'
 import { FenceLostError, PlanError, SettingsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import { type PlanLeaf, type SinkNode, type SourceNode, stepsOf } from '../core/plan.ts'
+import type { PlanLeaf, SinkNode, SourceNode } from '../core/plan.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition, Assignment, SourceClient, TopicSource } from '../core/source.ts'
 import type { Store } from '../core/store.ts'
@@ -18,6 +18,7 @@ import { Budget } from './budget.ts'
 import type { BatchEnd } from './closeBatch.ts'
 import { Cursor } from './cursor.ts'
 import { type CommitLimits, type CommitReport, Task } from './task.ts'
+import { type TaskPlan, taskPlanOf } from './taskStreams.ts'
 
 /** As long as a session by default: a process that has a partition from an older assignment knows by then that it was taken away. */
 const claimAgainMs = 30_000
@@ -48,7 +49,7 @@ export interface RunnerSettings {
 
 interface StreamPlan {
   readonly name: string
-  readonly leaves: readonly PlanLeaf[]
+  readonly plan: TaskPlan
   readonly source: SourceNode
   readonly sinks: readonly Sink<never>[]
 }
@@ -170,7 +171,7 @@ export class Runner {
     const cursor = this.#cursor
     const { source } = stream.source
     const task = new Task({
-      leaves: stream.leaves,
+      plan: stream.plan,
       sinks: stream.sinks,
       info: {
         app,
@@ -241,10 +242,11 @@ export class Runner {
 
 function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
   const streams = [...byStream(leaves)].map(([name, own]) => {
-    const steps = stepsOf(own)
+    const plan = taskPlanOf(name, own)
+    const { steps } = plan
     const sinks = steps.filter((step): step is SinkNode => step.kind === 'sink').map((step) => step.sink)
     const source = steps.find((step): step is SourceNode => step.kind === 'source') as SourceNode
-    return { name, leaves: own, source, sinks: [...new Set(sinks)] }
+    return { name, plan, source, sinks: [...new Set(sinks)] }
   })
   for (const [index, stream] of streams.entries()) {
     const topic = stream.source.source.name

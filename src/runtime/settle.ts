@@ -12,7 +12,6 @@ import { Outcome } from '../core/outcome.ts'
 import { Signal, type SignalWatch } from '../core/signal.ts'
 import type { Batch } from './batch.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
-import { UnopenedSink } from './writeSet.ts'
 
 /** Errors that no item is to blame for: the plan, the settings or the surroundings are wrong, and every item would fail. */
 const notTheItem = [PlanError, SettingsError, SourceError, StoreError, FenceLostError, InternalError]
@@ -28,9 +27,8 @@ export function settle(
   collect: (error: unknown) => void = (error) => collectOwner(batch, owner, error),
 ): void {
   if (thrown instanceof Signal) settleSignal(batch, owner, thrown)
-  else if (thrown instanceof UnopenedSink) batch.interruptWith({ kind: 'sink', needed: thrown })
   else if (isNoItemsFault(thrown)) {
-    batch.interruptWith({ kind: 'fatal', cause: thrown, step: batch.step, item: batch.membersOf(owner)[0] })
+    batch.interruptWith({ kind: 'fatal', cause: thrown, step: batch.step, owner })
   } else collect(thrown)
 }
 
@@ -52,9 +50,9 @@ export function severityOf(thrown: unknown): number {
   }
 }
 
-/** Whether the plan, the settings or the surroundings are to blame, or a sink has to be opened first. */
+/** Whether the plan, the settings or the surroundings are to blame. */
 export function isNoItemsFault(thrown: unknown): boolean {
-  return thrown instanceof UnopenedSink || notTheItem.some((kind) => thrown instanceof kind)
+  return notTheItem.some((kind) => thrown instanceof kind)
 }
 
 function collectOwner(batch: Batch, owner: number, error: unknown): void {
@@ -70,17 +68,12 @@ function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
       batch.fallAll(owner, { kind: 'ignored', reason: request.reason })
       return
     case 'break': {
-      const item = batch.membersOf(owner)[0] ?? 0
-      batch.interruptWith({ kind: 'break', item, reason: request.reason, resumeAfterMs: request.resumeAfterMs })
+      const { reason, resumeAfterMs } = request
+      batch.breakAt({ item: batch.itemsOf(owner)[0] ?? 0, reason, resumeAfterMs })
       return
     }
     case 'error':
-      batch.interruptWith({
-        kind: 'error',
-        cause: request.cause,
-        step: batch.step,
-        item: batch.membersOf(owner)[0] ?? 0,
-      })
+      batch.interruptWith({ kind: 'error', cause: request.cause, step: batch.step, owner })
       return
     default:
       request satisfies never

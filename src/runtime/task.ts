@@ -16,18 +16,19 @@
 import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import type { PlanLeaf } from '../core/plan.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition } from '../core/source.ts'
 import type { Claim, SourceProgress, Store } from '../core/store.ts'
-import { CallMemory } from './asyncCalls.ts'
 import { Batch } from './batch.ts'
 import type { Budget } from './budget.ts'
+import { CallMemory } from './callMemory.ts'
 import { checkPosition } from './checkPosition.ts'
 import { type BatchEnd, closeBatch } from './closeBatch.ts'
 import { Graph } from './graph.ts'
 import { Inbox } from './inbox.ts'
+import { maxBatchItems } from './owner.ts'
 import type { TaskInfo } from './taskInfo.ts'
+import type { TaskPlan } from './taskStreams.ts'
 import { WriteSet } from './writeSet.ts'
 
 /** Bounds of a batch: it grows with the backlog up to them. */
@@ -61,7 +62,7 @@ export interface CommitReport {
 }
 
 export interface TaskSettings {
-  readonly leaves: readonly PlanLeaf[]
+  readonly plan: TaskPlan
   readonly sinks: readonly Sink<never>[]
   readonly info: Omit<TaskInfo, 'abandoned'>
   readonly store: Store
@@ -105,9 +106,9 @@ export class Task {
     this.#info = { ...settings.info, abandoned: this.#abandon.signal }
     // Every asynchronous call listens to it while it runs; Node takes more than ten for a leak.
     setMaxListeners(0, this.#abandon.signal)
-    this.#batch = new Batch(new WriteSet(settings.store.createBuffers(settings.sinks)))
-    this.#graph = new Graph(settings.leaves, this.#batch, this.#info, this.#memory, () => this.#changed())
-    this.#cap = settings.limits.maxItems
+    this.#batch = new Batch(new WriteSet(settings.store.createBuffers(settings.sinks)), settings.plan.streams)
+    this.#graph = new Graph(settings.plan, this.#batch, this.#info, this.#memory, () => this.#changed())
+    this.#cap = this.#maxItems
     const { revoked } = settings.partition
     if (revoked.aborted) this.#abandon.abort()
     else revoked.addEventListener('abort', () => this.abandon(), { once: true })
@@ -184,6 +185,10 @@ export class Task {
     while (!condition(this)) await new Promise<void>((resolve) => this.#listeners.push(resolve))
   }
 
+  get #maxItems(): number {
+    return Math.min(this.#settings.limits.maxItems, maxBatchItems)
+  }
+
   get #stopping(): boolean {
     return this.#draining || this.#abandon.signal.aborted
   }
@@ -250,8 +255,7 @@ export class Task {
     batch.committed()
     if (batch.left === 0) this.#memory.clear()
     this.#graph.committed()
-    const { maxItems } = this.#settings.limits
-    this.#cap = end.refusals > 2 ? Math.max(16, end.items >> 2) : Math.min(maxItems, this.#cap * 4)
+    this.#cap = end.refusals > 2 ? Math.max(16, end.items >> 2) : Math.min(this.#maxItems, this.#cap * 4)
     this.#open = false
     if (end.broke !== undefined) {
       log.warn({ ...end.broke, stream: this.#info.stream, partition: this.#info.partition }, 'broken off')
@@ -271,7 +275,7 @@ export class Task {
         this.#endOffset = input.records.endOffset
         const chunk = batch.add(input, this.#cap - batch.size)
         await this.#graph.run({ kind: 'chunk', chunk })
-        if (batch.interrupt !== undefined) return 'break'
+        if (batch.interrupt !== undefined || batch.broke !== undefined) return 'break'
         if (batch.size >= this.#cap) return 'items'
         if (Math.max(batch.byteSize, batch.writeSet.byteSize) >= limits.maxBytes) return 'bytes'
       }

@@ -2,8 +2,9 @@ import type { Clock } from '../core/clock.ts'
 import type { Place } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { TopicSource } from '../core/source.ts'
-import { type Batch, noItem } from './batch.ts'
+import type { Batch } from './batch.ts'
 import type { Cursor } from './cursor.ts'
+import { noItem } from './owner.ts'
 
 /** What every part of a task knows about it. */
 export interface TaskInfo {
@@ -23,8 +24,8 @@ export interface TaskInfo {
 
 /** Where an owner of the open batch stands: for errors and logs. */
 export function placeOf(info: TaskInfo, batch: Batch, owner: number, step: string): Place {
-  const item = owner >= 0 ? owner : batch.groupOf(owner).members[0]
-  const place = { stream: info.stream, step, topic: info.source.name, partition: info.partition }
+  const [item] = batch.itemsOf(owner)
+  const place = { stream: batch.streamNameOf(owner), step, topic: info.source.name, partition: info.partition }
   if (item === undefined) return place
   const { chunk, index } = batch.locate(item)
   return { ...place, offset: chunk.input.records.offset(index) }

@@ -5,21 +5,50 @@
  * out, and undoing costs nothing on the way. A savepoint (`mark`) is for the other case, where everything
  * after a point has to go at once: a group that is tried on some of its members.
  */
+import { requireRow } from '../core/row.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 
 /** A mark in the write set: the number of rows of each buffer. */
 export type Savepoint = readonly number[]
 
 /**
- * Thrown at the first `ctx.write` to a sink that no step names. The task then opens the sink, which checks its table,
- * and replays the batch; so a callback may write anywhere, and still no row meets an unchecked table.
+ * Rows for a sink that no step names, as `ctx.write` may: kept as they came until the table has been looked at, before
+ * anything of the batch commits. From then on the sink is one of the task's.
  */
-export class UnopenedSink {
+export class UncheckedRows implements RowBuffer {
   readonly sink: Sink<never>
+  readonly #rows: { readonly row: object; readonly owner: number }[] = []
+
   constructor(sink: Sink<never>) {
     this.sink = sink
   }
+
+  get length(): number {
+    return this.#rows.length
+  }
+
+  get byteSize(): number {
+    return this.#rows.length * guessedRowBytes
+  }
+
+  append(row: object, owner: number): void {
+    requireRow(row, this.sink.name)
+    this.#rows.push({ row: { ...row }, owner })
+  }
+
+  truncate(length: number): void {
+    this.#rows.length = length
+  }
+
+  /** @throws what the buffer throws for a row that does not fit its table */
+  moveTo(buffer: RowBuffer): void {
+    for (const { row, owner } of this.#rows) buffer.append(row, owner)
+    this.truncate(0)
+  }
 }
+
+/** What a row may take before it is known how it is kept. */
+const guessedRowBytes = 200
 
 export class WriteSet {
   readonly #buffers = new Map<Sink<never>, RowBuffer>()
@@ -36,8 +65,17 @@ export class WriteSet {
     for (const buffer of buffers) this.#buffers.set(buffer.sink, buffer)
   }
 
-  bufferFor(sink: Sink<never>): RowBuffer | undefined {
-    return this.#buffers.get(sink)
+  bufferFor(sink: Sink<never>): RowBuffer {
+    const buffer = this.#buffers.get(sink)
+    if (buffer !== undefined) return buffer
+    const unchecked = new UncheckedRows(sink)
+    this.#buffers.set(sink, unchecked)
+    return unchecked
+  }
+
+  /** Buffers whose tables nobody has looked at yet. */
+  get unchecked(): readonly UncheckedRows[] {
+    return this.buffers.filter((buffer) => buffer instanceof UncheckedRows)
   }
 
   mark(): Savepoint {

@@ -2,7 +2,6 @@
 import { messageOf } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Batch, Fall } from '../runtime/batch.ts'
-import type { BatchEnd } from '../runtime/closeBatch.ts'
 import type { CommitReport } from '../runtime/task.ts'
 import { occurred, Statistics, type Totals } from './statistics.ts'
 
@@ -30,11 +29,9 @@ export class Journal {
   }
 
   /** Tells of the first few items that fell. */
-  falls(batch: Batch, end: BatchEnd, stream: string): void {
-    if (end.outcomes.ignored === 0 && end.outcomes.collected === 0) return
-    for (const [item, fall] of batch.falls) {
+  falls(batch: Batch): void {
+    for (const { item, stream, fall } of batch.fallen()) {
       if (this.#told >= toldEach) return
-      if (item >= end.items) continue
       this.#told++
       this.#fell(batch, item, fall, stream)
     }

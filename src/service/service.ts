@@ -92,7 +92,7 @@ export class Service implements App {
       log,
       ...(parts.cursor === undefined ? {} : { cursor: parts.cursor }),
       onCommit: (report) => this.#committed(report),
-      onBatch: (batch, end, { stream }) => this.#ended(batch, end, stream),
+      onBatch: (batch, end) => this.#ended(batch, end),
     })
     this.done = new Promise((resolve, reject) => {
       this.#end = { resolve, reject }
@@ -207,9 +207,9 @@ export class Service implements App {
     this.#lookAtWaiters()
   }
 
-  #ended(batch: Batch, end: BatchEnd, stream: string): void {
-    this.#journal.falls(batch, end, stream)
-    if (end.outcomes.collected > 0) this.#statistics.addCollected(batch, end.items)
+  #ended(batch: Batch, end: BatchEnd): void {
+    this.#journal.falls(batch)
+    this.#statistics.addCollected(batch)
     const records = batch.chunks[0]?.input.records
     if (records === undefined || end.broke === undefined) return
     const { topic, partition } = records

@@ -40,9 +40,9 @@ export class Statistics {
   }
 
   /** Adds the reasons of the collected items of a batch, which its report does not have. */
-  addCollected(batch: Batch, items: number): void {
-    for (const [item, fall] of batch.falls) {
-      if (fall.kind !== 'collected' || item >= items) continue
+  addCollected(batch: Batch): void {
+    for (const { fall } of batch.fallen()) {
+      if (fall.kind !== 'collected') continue
       const code = codeOf(fall.error)
       const name = this.#collected.has(code) || this.#collected.size < maxReasons ? code : otherReasons
       const known = this.#collected.get(name)

@@ -284,7 +284,7 @@ export class Scene {
       if (!(buffer instanceof MemoryBuffer)) return []
       return buffer.rows.map((row, index) => {
         const position = request.position(buffer.owners[index] as number)
-        return { position, written: { table: buffer.sink.name, row, record: taken[position ?? -1]?.[1] } }
+        return { position, written: { table: buffer.sink.name, row, record: taken[Math.floor(position ?? -1)]?.[1] } }
       })
     })
     await this.#store.commit(request)

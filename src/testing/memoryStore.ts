@@ -125,8 +125,9 @@ export class MemoryStore implements Store {
   }
 
   /** The tables with the rows of a batch, owner by owner in offset order, so that the first that does not fit is known. */
-  #written({ buffers, position }: CommitRequest): Map<string, Row[]> {
+  #written({ buffers, position, order }: CommitRequest): Map<string, Row[]> {
     const tables = new Map([...this.#tables].map(([name, rows]) => [name, [...rows]]))
+    const places = new Map<Row, number>()
     const pending = buffers.flatMap((buffer) => {
       if (!(buffer instanceof MemoryBuffer))
         throw new StoreError('MR-TEST-STORE', { what: 'a buffer of another store' })
@@ -145,7 +146,10 @@ export class MemoryStore implements Store {
         throw new RowsRefused({ owner, table: sink.name, sqlstate, clash: clashes.has(sqlstate), cause })
       }
       upsert(rows, row, sink)
+      if (order !== undefined && sink.key.length === 0) places.set(row, order(owner))
     }
+    const placeOf = (row: Row) => places.get(row) ?? -1
+    for (const rows of tables.values()) rows.sort((a, b) => placeOf(a) - placeOf(b))
     return tables
   }
 }

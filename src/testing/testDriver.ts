@@ -11,6 +11,7 @@ import type { TopicSource } from '../core/source.ts'
 import type { CollectedItem } from '../core/store.ts'
 import type { Batch } from '../runtime/batch.ts'
 import type { BatchEnd } from '../runtime/closeBatch.ts'
+import { ownerOf } from '../runtime/owner.ts'
 import { Runner } from '../runtime/runner.ts'
 import type { CommitReport } from '../runtime/task.ts'
 import { leavesOf, type Plan } from '../stream.ts'
@@ -103,6 +104,8 @@ class Driver implements TestDriver {
   readonly #store: MemoryStore
   readonly #runner: Runner
   readonly #topics: ReadonlySet<string>
+  /** The plan's own streams: others depend on them or are triggered by them. */
+  readonly #streams: ReadonlySet<string>
   readonly #outcomes: ItemOutcome[] = []
   readonly #reports: CommitReport[] = []
   readonly #sent = new Map<string, number>()
@@ -115,6 +118,7 @@ class Driver implements TestDriver {
     this.#broker = createMemoryBroker({ chunkRecords: chunk })
     this.#store = new MemoryStore(options)
     this.#topics = new Set(stepsOf(leaves).flatMap((step) => (step.kind === 'source' ? [step.source.name] : [])))
+    this.#streams = new Set(leaves.map(({ name }) => name))
     for (const topic of this.#topics) this.#broker.createTopic(topic, partitions)
     this.#runner = new Runner({
       app: 'test',
@@ -128,7 +132,7 @@ class Driver implements TestDriver {
       log: silentLogger,
       readAs: frozen,
       onCommit: (report) => this.#reports.push(report),
-      onBatch: (batch, end, { stream }) => this.#note(batch, end, stream),
+      onBatch: (batch, end) => this.#note(batch, end),
     })
   }
 
@@ -182,7 +186,7 @@ class Driver implements TestDriver {
 
   counts(): OutcomeCounts {
     const counts = noOutcomes()
-    for (const { outcome } of this.#outcomes) counts[outcome]++
+    for (const { stream, outcome } of this.#outcomes) if (this.#streams.has(stream)) counts[outcome]++
     return counts
   }
 
@@ -228,19 +232,18 @@ class Driver implements TestDriver {
     await Promise.race([this.#settle(), turns(100)])
   }
 
-  #note(batch: Batch, end: BatchEnd, stream: string): void {
+  #note(batch: Batch, end: BatchEnd): void {
     for (let item = 0; item < end.items; item++) {
       const { chunk, index } = batch.locate(item)
       const { topic, partition } = chunk.input.records
-      const fall = batch.falls.get(item)
-      this.#outcomes.push({
-        stream,
-        topic,
-        partition,
-        offset: chunk.input.records.offset(index),
-        outcome: batch.outcomeOf(item),
-        reason: fall?.kind === 'ignored' ? fall.reason : fall === undefined ? undefined : messageOf(fall.error),
-      })
+      for (const [at, { name }] of batch.streams.entries()) {
+        const outcome = batch.outcomeIn(at, item)
+        if (outcome === undefined) continue
+        const fall = batch.falls.get(ownerOf(at, item))
+        const reason = fall?.kind === 'ignored' ? fall.reason : fall === undefined ? undefined : messageOf(fall.error)
+        const offset = chunk.input.records.offset(index)
+        this.#outcomes.push({ stream: name, topic, partition, offset, outcome, reason })
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 /** One service process under test: it is struck, stopped and asked, and tells what it did. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -128,7 +128,9 @@ export class Member {
 
   /** Lets it strike itself when it gets to a point. */
   arm(arming: Arming): void {
-    writeFileSync(this.#file('arm'), JSON.stringify(arming))
+    // In one step: the process looks at any moment, and half a text would end it.
+    writeFileSync(this.#file('arming'), JSON.stringify(arming))
+    renameSync(this.#file('arming'), this.#file('arm'))
   }
 
   /** Whether it has reached a point at which it was armed. */

@@ -6,6 +6,7 @@ import { Batch } from '../../src/runtime/batch.ts'
 import { Budget } from '../../src/runtime/budget.ts'
 import { Inbox } from '../../src/runtime/inbox.ts'
 import type { InputChunk } from '../../src/runtime/inputChunk.ts'
+import { taskPlanOf } from '../../src/runtime/taskStreams.ts'
 import { WriteSet } from '../../src/runtime/writeSet.ts'
 import { base, Service, toOut, upTo } from './_service.ts'
 
@@ -103,7 +104,7 @@ describe('the inbox', () => {
     const inbox = new Inbox(budget, 0, () => {})
     void inbox.readFrom(partition)
     for (let turn = 0; turn < 20; turn++) await nextTurn()
-    const batch = new Batch(new WriteSet([]))
+    const batch = new Batch(new WriteSet([]), taskPlanOf('s', []).streams)
     batch.open(0)
     for (const chunk of inbox.chunks.slice(0, 3)) batch.add(chunk, 1)
     inbox.consume(batch)
@@ -136,7 +137,7 @@ describe('the inbox of a task that others leave no room', () => {
     } as unknown as AssignedPartition
     const inbox = new Inbox(budget, 0, () => {})
     void inbox.readFrom(partition)
-    const batch = new Batch(new WriteSet([]))
+    const batch = new Batch(new WriteSet([]), taskPlanOf('s', []).streams)
     for (let chunk = 0; chunk < 10; chunk++) {
       for (let turn = 0; turn < 5; turn++) await nextTurn()
       batch.open(0)

@@ -51,9 +51,11 @@ const misuses: Readonly<Record<string, readonly [code: string, sentence: string 
   keyBy: ['flights.keyBy((flight: Flight) => flight.origin)', 'keyBy() is not in this release'],
   window: ['flights.window({})', 'window() is not in this release'],
   lookup: ['flights.lookup()', 'lookup() is not in this release'],
-  process: ['flights.process({})', 'process() is not in this release'],
-  dependsOn: ['flights.dependsOn()', 'dependsOn() is not in this release'],
-  triggers: ['flights.triggers()', 'triggers() is not in this release'],
+  'a trigger of other values': [
+    "flights.triggers(segment('numbers', (numbers: Stream<number>) => numbers.map((n) => n + 1)))",
+    /'Segment<number, number>' is not assignable to parameter of type 'Segment<Flight, unknown>'/,
+  ],
+  'a pipe without process': ['flights.process({ prepare: (values) => values })', /Property 'process' is missing/],
   errorPolicy: ['flights.errorPolicy({})', 'errorPolicy() is not in this release'],
   'a stream where a value is meant': [
     'flights.to(flights as never as Stream<Flight>, (flight) => flight)',

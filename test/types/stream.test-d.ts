@@ -147,8 +147,8 @@ test('scopes know their slots', () => {
     ctx.scope.item.update(seen, (known) => known.add(flight.origin))
     // @ts-expect-error a slot takes its own values only
     ctx.scope.item.set(seen, 1)
-    // @ts-expect-error other scopes come later
-    ctx.scope.batch
+    expectTypeOf(ctx.scope.batch.get(seen)).toEqualTypeOf<Set<string>>()
+    expectTypeOf(ctx.scope.context.update(seen, (known) => known)).toEqualTypeOf<Set<string>>()
   })
 })
 
