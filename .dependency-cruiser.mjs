@@ -12,6 +12,7 @@ const postgresPackages = ['pg', 'node-pg-migrate']
 const core = '^src/core/'
 const operators = '^operators/'
 const codecs = '^src/codecs/'
+const bounded = '^src/bounded/'
 const runtime = '^src/runtime/'
 const kafka = '^src/kafka/'
 const postgres = '^src/postgres/'
@@ -28,14 +29,15 @@ const layers = [
   { name: 'core', from: core, to: [core] },
   { name: 'operators', from: operators, to: [core, operators] },
   { name: 'codecs', from: codecs, to: [core, codecs] },
+  { name: 'bounded', from: bounded, to: [core, bounded] },
   { name: 'runtime', from: runtime, to: [core, runtime] },
   { name: 'kafka', from: kafka, to: [core, kafka] },
   { name: 'postgres', from: postgres, to: [core, postgres] },
   { name: 'sinks', from: sinks, to: [core, postgres, sinks] },
-  { name: 'stream', from: stream, fromNot: index, to: [core, operators, codecs, sinks, stream] },
-  { name: 'index', from: index, to: [core, operators, codecs, sinks, stream, service] },
+  { name: 'stream', from: stream, fromNot: index, to: [core, operators, codecs, bounded, sinks, stream] },
+  { name: 'index', from: index, to: [core, operators, codecs, bounded, sinks, stream, service] },
   { name: 'testing', from: testing, to: [core, operators, codecs, runtime, kafka, sinks, stream, testing] },
-  { name: 'service', from: service, to: [core, codecs, runtime, kafka, postgres, sinks, stream, service] },
+  { name: 'service', from: service, to: [core, codecs, bounded, runtime, kafka, postgres, sinks, stream, service] },
   // The progress commands administer what the store keeps; everything else of the command line goes through the service.
   { name: 'cli', from: cli, to: [core, postgres, stream, service, cli] },
 ]
@@ -46,6 +48,7 @@ const layerPackages = [
   { name: 'core', from: core, to: ['fastest-levenshtein'], except: ['type-only'] },
   { name: 'operators', from: operators, to: ['rxjs'] },
   { name: 'codecs', from: codecs, to: ['avsc'] },
+  { name: 'bounded', from: bounded, to: [] },
   { name: 'runtime', from: runtime, to: ['rxjs'] },
   { name: 'kafka', from: kafka, to: ['millrace-kafkajs', 'fzstd', 'snappy', 'lz4-napi'] },
   { name: 'postgres', from: postgres, to: postgresPackages },

@@ -10,6 +10,7 @@
 import type { HeapProfiler } from 'node:inspector'
 import { Session } from 'node:inspector/promises'
 import { systemClock } from '../src/core/clock.ts'
+import { defaultErrorPolicy } from '../src/core/errorPolicy.ts'
 import { silentLogger } from '../src/core/logger.ts'
 import type { RecordChunk } from '../src/core/record.ts'
 import { json, stream, topic } from '../src/index.ts'
@@ -78,6 +79,10 @@ async function measure(plan: Stream<unknown>) {
     sourceStep: source.name,
     clock: systemClock,
     log: silentLogger,
+    policy: defaultErrorPolicy,
+    isWhole: false,
+    planHash: '',
+    random: Math.random,
     cursor: new Cursor(),
     abandoned: new AbortController().signal,
   }

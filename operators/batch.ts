@@ -29,6 +29,7 @@ export function batch<T>(options: BatchOptions<T>): SyncOperator<T, T[]> {
   }
   return defineOperator({
     kind: 'batch',
+    callbacks: [options.by],
     detail: ['max', 'maxBytes', 'maxWaitMs']
       .flatMap((name) => {
         const value = options[name as keyof BatchOptions<T>]

@@ -5,6 +5,7 @@ import { defineOperator, type SyncOperator } from '../src/core/operator.ts'
 export function flatMap<In, Out>(expand: (value: In, ctx: ItemContext) => Iterable<Out>): SyncOperator<In, Out> {
   return defineOperator({
     kind: 'flatMap',
+    callbacks: [expand],
     paths: 'many',
     attach: (next, step) => (value, item) => {
       step.enter()

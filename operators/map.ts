@@ -5,6 +5,7 @@ import { defineOperator, type SyncOperator } from '../src/core/operator.ts'
 export function map<In, Out>(change: (value: In, ctx: ItemContext) => Out): SyncOperator<In, Out> {
   return defineOperator({
     kind: 'map',
+    callbacks: [change],
     attach: (next, step) => (value, item) => {
       step.enter()
       next(change(value, step.ctx), item)

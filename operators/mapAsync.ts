@@ -31,6 +31,7 @@ export function mapAsync<In, Out>(
   const { concurrency = 16, order = 'key', timeoutMs = 30_000 } = options
   return defineAsyncOperator({
     kind: 'mapAsync',
+    callbacks: [change],
     detail: `concurrency ${concurrency}, order ${order}, timeout ${timeoutMs} ms`,
     async run(entries, step) {
       if (entries.items.length === 0) return entries as Entries<never>

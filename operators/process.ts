@@ -51,7 +51,8 @@ export function process<In, Item, Result>(
     timeoutMs: options.timeoutMs ?? 30_000,
     isClass,
     // Which types go in and out is the pipe's own affair from here on.
-    callbacks: () => (isClass ? new pipe() : pipe) as PipeCallbacks,
+    callbacks: isClass ? [pipe] : [pipe.prepare, pipe.process, pipe.finish],
+    begin: () => (isClass ? new pipe() : pipe) as PipeCallbacks,
   })
 }
 

@@ -5,6 +5,7 @@ import { defineOperator, type SyncOperator } from '../src/core/operator.ts'
 export function tap<T>(look: (value: T, ctx: ItemContext) => void): SyncOperator<T, T> {
   return defineOperator({
     kind: 'tap',
+    callbacks: [look],
     attach: (next, step) => (value, item) => {
       step.enter()
       look(value, step.ctx)

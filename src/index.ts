@@ -5,7 +5,15 @@ export * from './codecs/index.ts'
 export type { Codec } from './core/codec.ts'
 export type { AsyncItemContext, GroupTrigger, ItemContext, ProcessContext, RunContext } from './core/context.ts'
 export {
+  type ErrorBudget,
+  type ErrorPolicyOptions,
+  type RetryOptions,
+  type RetryPolicy,
+  retry,
+} from './core/errorPolicy.ts'
+export {
   FenceLostError,
+  HaltedError,
   InternalError,
   ItemError,
   MillraceError,

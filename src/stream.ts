@@ -18,14 +18,16 @@ import {
   type Results,
   tap,
 } from '../operators/index.ts'
+import { boundedSourceOf, type FromOptions, type Query } from './bounded/index.ts'
 import type { AsyncItemContext, ItemContext } from './core/context.ts'
 import { describePlan, planToMermaid } from './core/describe.ts'
+import { type ErrorPolicy, type ErrorPolicyOptions, errorPolicyOf } from './core/errorPolicy.ts'
 import { PlanError } from './core/errors.ts'
 import type { Operator } from './core/operator.ts'
 import { isCharacters, shown } from './core/options.ts'
 import { type PlanLeaf, type PlanNode, stepsOf } from './core/plan.ts'
 import type { Sink } from './core/sink.ts'
-import type { TopicSource } from './core/source.ts'
+import type { BoundedSource, TopicSource } from './core/source.ts'
 
 declare const sentence: unique symbol
 
@@ -58,6 +60,7 @@ interface StreamParts {
   readonly node: PlanNode
   /** Put before the names of new steps while a segment is built. */
   readonly prefix: string
+  readonly policy?: ErrorPolicy
 }
 
 const streamBrand = Symbol.for('millrace.stream')
@@ -84,6 +87,11 @@ export class Stream<out Out> {
   /** The step that the stream ends with. */
   get node(): PlanNode {
     return this.#parts.node
+  }
+
+  /** What was said about items that fail; undefined for what is usual. */
+  get policy(): ErrorPolicy | undefined {
+    return this.#parts.policy
   }
 
   /**
@@ -397,10 +405,30 @@ export class Stream<out Out> {
     return this.#tied(segment, 'triggers')
   }
 
-  /** Not in this release: a batch that fails is tried 3 times from 200 ms on, then its stream stops. */
-  errorPolicy(this: Later<'errorPolicy'>, ...args: unknown[]): never
-  errorPolicy(): never {
-    throw later('errorPolicy')
+  /**
+   * Says what becomes of items that fail, in the whole stream: whether they are tried again, who waits for them, and how
+   * many may fail before the stream is halted.
+   *
+   * @example
+   * payments.errorPolicy({ retry: retry.backoff({ attempts: 3, firstMs: 200, factor: 2 }), budget: { inARow: 100 }, park: 'key' })
+   *
+   * A pause of less than a second is waited for in place; for a longer one the item is put off, with what outside calls have
+   * answered for it, and comes back to its own task. Bytes that cannot be decoded and rows that a table refuses are not tried again.
+   *
+   * @param options `retry`: `retry.backoff(…)` or `retry.soft(…)` (none) · `budget`: `inARow` items collected one after the other (100), `share` of the
+   *   last 1,000 (0.5), for each partition; `false` for none · `park`: `'key'` lets later items of a key wait for one that failed · `maxParked` (10,000) ·
+   *   `redact` changes what the collector keeps
+   */
+  errorPolicy(options: ErrorPolicyOptions): Stream<Out> {
+    const policy = errorPolicyOf(options)
+    if (this.#parts.prefix !== '') {
+      throw new PlanError('MR-PLAN-POLICY', {
+        what: 'errorPolicy() inside of a segment would be that of every stream which uses it',
+        fix: 'Say it of the stream: stream(…).from(…).via(…).errorPolicy(…).',
+        place: { stream: this.name },
+      })
+    }
+    return new Stream<Out>({ ...this.#parts, policy })
   }
 
   #tied(segment: Segment<Out, unknown>, relation: 'depends' | 'triggers'): Stream<Out> {
@@ -453,7 +481,18 @@ export interface NamedStream {
    * @example
    * stream('flights').from(topic('flights', json<Flight>()))
    */
-  from<T>(source: TopicSource<T>): Stream<T>
+  from<T>(source: TopicSource<T> | BoundedSource<T> | Query<T>): Stream<T>
+  /**
+   * Reads an array, or anything that can be iterated, to its end: such a plan is run with `run()`. The values are handed over as they are.
+   *
+   * @example
+   * await run(stream('squares').from([1, 2, 3]).to(table<{ n: number }>('squares'), (n) => ({ n: n * n })), { postgres: { url } })
+   *
+   * Items have a position as records have: the topic is `array` or `iterable`, the offset counts from 0.
+   *
+   * @param options `name` in place of `array` or `iterable`, for errors and progress
+   */
+  from<T>(values: Iterable<T> | AsyncIterable<T>, options?: FromOptions): Stream<T>
 }
 
 /**
@@ -474,17 +513,19 @@ export function stream(name: string): NamedStream {
     })
   }
   return {
-    from<T>(source: TopicSource<T>): Stream<T> {
-      if (source.kind !== 'topic') {
-        throw new PlanError('MR-PLAN-LATER', {
-          what: 'from() takes a topic(): nothing else is in this release',
-          place: { stream: name },
-        })
-      }
+    from<T>(
+      input: TopicSource<T> | BoundedSource<T> | Query<T> | Iterable<T> | AsyncIterable<T>,
+      options?: FromOptions,
+    ): Stream<T> {
+      const source = isTopic(input) ? input : boundedSourceOf(input, options)
       const node: PlanNode = Object.freeze({ kind: 'source', name: `from:${source.name}`, inputs: [], source })
       return new Stream<T>({ name, node, prefix: '' })
     },
   }
+}
+
+function isTopic<T>(input: object): input is TopicSource<T> {
+  return typeof input === 'object' && input !== null && 'kind' in input && input.kind === 'topic'
 }
 
 /**
@@ -529,7 +570,7 @@ export function leavesOf(plan: Plan): readonly PlanLeaf[] {
     }
     sources.set(entry.name, source)
     for (const node of stepsOf([entry])) planned.add(node)
-    return { name: entry.name, node: entry.node }
+    return { name: entry.name, node: entry.node, policy: entry.policy }
   })
 }
 

@@ -1,5 +1,13 @@
 /** The exit codes of the command line, and what each error means for them: the one table. */
-import { MillraceError, PlanError, SettingsError, SourceError, StoreError, UnavailableError } from '../core/errors.ts'
+import {
+  HaltedError,
+  MillraceError,
+  PlanError,
+  SettingsError,
+  SourceError,
+  StoreError,
+  UnavailableError,
+} from '../core/errors.ts'
 import { BrokenOffError } from '../service/serviceErrors.ts'
 
 export const exitCodes = {
@@ -9,6 +17,7 @@ export const exitCodes = {
   unavailable: 3,
   broken: 4,
   refused: 5,
+  halted: 6,
 } as const
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
@@ -21,6 +30,7 @@ export const exitCodeTexts: readonly (readonly [code: string, meaning: string])[
   ['3', 'Kafka or Postgres cannot be reached or is busy: starting again may help'],
   ['4', '--until-caught-up ended at a partition that signal.break() has stopped'],
   ['5', 'Kafka or Postgres is not as the plan needs it: somebody has to act'],
+  ['6', 'too many items have failed: nothing runs until "millrace resume", or another plan'],
   ['130, 143', 'ended at once by a second SIGINT or SIGTERM'],
 ]
 
@@ -29,6 +39,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof MillraceError)) return exitCodes.failed
   if (error instanceof SettingsError || error instanceof PlanError) return exitCodes.usage
   if (error instanceof BrokenOffError) return exitCodes.broken
+  if (error instanceof HaltedError) return exitCodes.halted
   if (error instanceof SourceError || error instanceof StoreError) return exitCodes.refused
   // A callback asked for the retries, so what is away is none of ours.
   if (error instanceof UnavailableError && error.code !== 'MR-SIGNAL-ERROR') return exitCodes.unavailable

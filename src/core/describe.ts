@@ -91,7 +91,7 @@ export function outputsOf(nodes: readonly PlanNode[]): Map<PlanNode, PlanNode[]>
 function detailOf(node: PlanNode): string {
   switch (node.kind) {
     case 'source':
-      return `topic ${node.source.name}, ${node.source.codec.name}`
+      return node.source.kind === 'topic' ? `topic ${node.source.name}, ${node.source.codec.name}` : node.source.detail
     case 'operator':
       return node.operator.detail ?? ''
     case 'sink':

@@ -90,6 +90,11 @@ export class FenceLostError extends MillraceError {
   override readonly retryable = false
 }
 
+/** Too many items of a stream have failed: it does not run until somebody says so, or another plan is started. */
+export class HaltedError extends MillraceError {
+  override readonly retryable = false
+}
+
 /** An invariant of millrace itself does not hold. Always a defect in millrace. */
 export class InternalError extends MillraceError {
   override readonly retryable = false

@@ -55,6 +55,8 @@ interface OperatorBase {
   readonly kind: string
   /** Options as `describe()` prints them. */
   readonly detail?: string
+  /** The functions that it calls, by whose text a changed plan is recognised. */
+  readonly callbacks?: readonly unknown[]
 }
 
 /** An operator that runs in the loop over items. */
@@ -108,7 +110,8 @@ export interface PipeOperator<in In, out Out> extends OperatorBase {
   readonly timeoutMs: number
   /** Whether each run has callbacks of its own, which may keep values for it: a replay then begins with new ones. */
   readonly isClass: boolean
-  callbacks(): PipeCallbacks
+  /** The callbacks of one run. */
+  begin(): PipeCallbacks
   /** Only for types: what goes in and what comes out. */
   readonly types?: (value: In) => Out
 }
@@ -127,6 +130,7 @@ export type Operator<In, Out> = SyncOperator<In, Out> | AsyncOperator<In, Out> |
 export function defineOperator<In, Out>(operator: {
   kind: string
   detail?: string
+  callbacks?: readonly unknown[]
   paths?: 'one' | 'many'
   attach(next: Next<Out>, step: Step): Next<In>
 }): SyncOperator<In, Out> {
@@ -137,6 +141,7 @@ export function defineOperator<In, Out>(operator: {
 export function defineAsyncOperator<In, Out>(operator: {
   kind: string
   detail?: string
+  callbacks?: readonly unknown[]
   run(entries: Entries<In>, step: AsyncStep): Promise<Entries<Out>>
 }): AsyncOperator<In, Out> {
   return Object.freeze({ mode: 'async', ...operator } as const)

@@ -5,7 +5,7 @@ import { type MillraceError, PlanError, textOf } from './errors.ts'
 /** What an option may be. Numbers are whole unless `fraction` is set. */
 export type OptionRule = (
   | { readonly type: 'number'; readonly min?: number; readonly max?: number; readonly fraction?: boolean }
-  | { readonly type: 'string' | 'boolean' | 'function' | 'object' | 'strings' }
+  | { readonly type: 'string' | 'boolean' | 'function' | 'object' | 'strings' | 'span' }
   | { readonly type: 'choice'; readonly of: readonly string[] }
 ) & {
   readonly required?: boolean
@@ -76,6 +76,12 @@ function violation(value: unknown, rule: OptionRule): string | undefined {
       return Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'string')
         ? undefined
         : 'a list of texts'
+    case 'span': {
+      const numbers: readonly unknown[] = Array.isArray(value) && value.length === 2 ? value : [value, value]
+      const [from, to] = numbers
+      const fits = typeof from === 'number' && typeof to === 'number' && from >= 0 && from <= to && Number.isFinite(to)
+      return fits ? undefined : 'a number of at least 0, or two of which the second is not smaller'
+    }
     case 'object':
       return typeof value === 'object' && value !== null ? undefined : 'an object'
     case 'string':

@@ -4,9 +4,11 @@
  */
 import type { OperatorFunction } from 'rxjs'
 import type { ItemContext } from './context.ts'
+import type { ErrorPolicy } from './errorPolicy.ts'
+import { PlanError } from './errors.ts'
 import type { Operator } from './operator.ts'
 import type { Sink } from './sink.ts'
-import type { TopicSource } from './source.ts'
+import type { BoundedSource, Source, TopicSource } from './source.ts'
 
 interface NodeBase {
   /** The step's name as it was given or made of its kind; the runtime numbers those that occur twice. */
@@ -14,10 +16,10 @@ interface NodeBase {
   readonly inputs: readonly PlanNode[]
 }
 
-/** Reads a topic. */
+/** Reads a topic, or an input that ends. */
 export interface SourceNode extends NodeBase {
   readonly kind: 'source'
-  readonly source: TopicSource<unknown>
+  readonly source: Source<unknown>
 }
 
 /** Applies an operator. */
@@ -88,6 +90,8 @@ export type PlanNode =
 export interface PlanLeaf {
   readonly name: string
   readonly node: PlanNode
+  /** What becomes of items that fail; undefined where nothing was said. */
+  readonly policy?: ErrorPolicy | undefined
 }
 
 /** Every step that the leaves need, inputs before what uses them. */
@@ -100,6 +104,46 @@ export function stepsOf(leaves: readonly PlanLeaf[]): PlanNode[] {
   }
   for (const leaf of leaves) visit(leaf.node)
   return [...seen]
+}
+
+/**
+ * The topics of a plan, for what reads nothing else.
+ *
+ * @param owner how errors call it: `start()`
+ * @throws PlanError MR-PLAN-BOUNDED
+ */
+export function requireTopics(owner: string, leaves: readonly PlanLeaf[]): TopicSource<unknown>[] {
+  return sourcesOf(leaves).map(({ stream, source }) => {
+    if (source.kind === 'topic') return source
+    throw new PlanError('MR-PLAN-BOUNDED', {
+      what: `stream "${stream}" reads ${source.name}, which ends: ${owner} takes streams of topics`,
+      fix: 'Run such a plan to its end with run(plan, { postgres: … }).',
+      place: { stream },
+    })
+  })
+}
+
+/**
+ * The inputs of a plan all of which end, by stream.
+ *
+ * @throws PlanError MR-PLAN-ENDLESS for one that reads a topic
+ */
+export function requireBounded(owner: string, leaves: readonly PlanLeaf[]): Map<string, BoundedSource<unknown>> {
+  const bounded = sourcesOf(leaves).map(({ stream, source }): [string, BoundedSource<unknown>] => {
+    if (source.kind === 'bounded') return [stream, source]
+    throw new PlanError('MR-PLAN-ENDLESS', {
+      what: `stream "${stream}" reads topic "${source.name}", which has no end: ${owner} takes streams of arrays, iterables, lines() and query()`,
+      fix: 'Run it as a service with start(plan, { group, kafka, postgres }), and the streams whose input ends by themselves.',
+      place: { stream },
+    })
+  })
+  return new Map(bounded)
+}
+
+function sourcesOf(leaves: readonly PlanLeaf[]): { readonly stream: string; readonly source: Source<unknown> }[] {
+  return leaves.flatMap((leaf) =>
+    stepsOf([leaf]).flatMap((step) => (step.kind === 'source' ? [{ stream: leaf.name, source: step.source }] : [])),
+  )
 }
 
 /** The steps that a step takes values from. */

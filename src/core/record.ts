@@ -31,6 +31,9 @@ export interface RecordChunk {
   /** -1 when the value is null. */
   valueStart(index: number): number
   valueEnd(index: number): number
+
+  /** Values that are handed over as they are, not decoded. Their bytes are made when somebody asks for them. */
+  readonly given?: readonly unknown[]
 }
 
 export interface RecordHeader {

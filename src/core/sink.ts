@@ -37,4 +37,6 @@ export interface RowBuffer {
   append(row: object, owner: number): void
   /** Drops every row from `length` on: the way back to a savepoint. */
   truncate(length: number): void
+  /** Calls back for the owner of every row. */
+  eachOwner(callback: (owner: number) => void): void
 }

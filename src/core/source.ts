@@ -1,10 +1,10 @@
 /**
  * Sources: what a plan reads from, and the port behind which a client for them stands.
  *
- * A {@link TopicSource} is a description. A {@link SourceClient} reads topics for one service: it joins the
- * group, is told its partitions and hands their records over as chunks of bytes. It commits nothing that
+ * A {@link TopicSource} and a {@link BoundedSource} are descriptions. A {@link SourceClient} reads topics for one service: it
+ * joins the group, is told its partitions and hands their records over as chunks of bytes. It commits nothing that
  * matters: progress lives in the store. Its contract is tested by `test/contracts/sourceClient.ts`,
- * which any client can run.
+ * which any client can run. What a bounded source holds comes through the same port, as one partition that ends.
  */
 import type { Codec } from './codec.ts'
 import type { RecordChunk } from './record.ts'
@@ -17,6 +17,37 @@ export interface TopicSource<out T> {
   /** What null values do: `skip` counts and drops them, `pass` lets them through as null. */
   readonly tombstones: 'skip' | 'pass'
 }
+
+/** What a bounded source reads. */
+export type BoundedInput =
+  | { readonly kind: 'array'; readonly values: readonly unknown[] }
+  | { readonly kind: 'iterable'; readonly values: Iterable<unknown> | AsyncIterable<unknown> }
+  | {
+      readonly kind: 'lines'
+      readonly path: string
+      readonly maxLineBytes: number
+      readonly emptyLines: 'skip' | 'pass'
+    }
+  | { readonly kind: 'query'; readonly sql: string; readonly params: readonly unknown[] }
+
+/**
+ * An input that ends, as a plan names it. Made by `from()` of an array, an iterable or a `query()`, and by `lines()`. Its
+ * items have a position as records have: its name for a topic, partition 0, and offsets from 0 without gaps.
+ */
+export interface BoundedSource<out T> {
+  readonly kind: 'bounded'
+  readonly name: string
+  /** Decodes lines. For values, which are handed over as they are: writes what the error collector keeps of them, and reads it. */
+  readonly codec: Codec<T>
+  /** What items without a value do: `skip` counts and drops them. */
+  readonly tombstones: 'skip' | 'pass'
+  /** What it is, as `describe()` prints it. */
+  readonly detail: string
+  readonly input: BoundedInput
+}
+
+/** What a stream reads. */
+export type Source<T> = TopicSource<T> | BoundedSource<T>
 
 /** A partition of a topic. */
 export interface TopicPartition {
@@ -34,6 +65,11 @@ export interface LogBounds {
 export interface AssignedPartition extends TopicPartition {
   /** Aborts as soon as the client knows or must assume that another member may own the partition. */
   readonly revoked: AbortSignal
+  /**
+   * Whether reading comes to an end. Then a batch closes where a limit or the end is and not because of time or of what has
+   * come so far, and its task ends with it.
+   */
+  readonly ends?: boolean
   /** Positions of the log, asked from the source now. */
   bounds(): Promise<LogBounds>
   /** The first offset whose timestamp is at or after the time; the end when there is none. */
@@ -43,7 +79,7 @@ export interface AssignedPartition extends TopicPartition {
   /**
    * Records from `offset` on, each chunk beginning where the last one ended. Iterating pulls: the client
    * fetches ahead by at most one chunk, and fetches nothing while nobody asks.
-   * Ends without an error when `revoked` aborts.
+   * Ends without an error when `revoked` aborts, and where the partition ends.
    */
   read(offset: number): AsyncIterable<RecordChunk>
   /** Tells the source how far this partition is, for lag tools only. Never waits, never throws. */

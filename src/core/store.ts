@@ -36,11 +36,25 @@ export interface Claim {
   version: number
   /** As committed last. */
   progress: readonly SourceProgress[]
+  /** The task's error counters, as the runtime wrote them last; null before. */
+  budget: string | null
+  /** Set while the task must not run. */
+  halted: Halt | null
 }
 
-/** An item that failed, as the collector keeps it. */
+/** Why a task must not run, and the plan for which that holds: another one may. */
+export interface Halt {
+  readonly reason: string
+  /** A hash of the plan. */
+  readonly plan: string
+}
+
+/** An item that failed, or that waits for one that did, as the collector keeps it. */
 export interface CollectedItem {
+  /** Where it fell: the task's stream, or one that depends on it or is triggered by it. */
   readonly stream: string
+  /** The stream of the task that owns it. */
+  readonly taskStream: string
   readonly step: string
   readonly topic: string
   readonly partition: number
@@ -55,7 +69,40 @@ export interface CollectedItem {
     readonly code: string | null
     readonly stack: string | null
   }
+  /** Tries so far. */
   readonly attempts: number
+  /** `open`: somebody has to look. `deferred`: it is tried again by itself. `parked`: it waits behind an earlier item of its key. */
+  readonly state: 'open' | 'deferred' | 'parked'
+  /** Milliseconds from now, on the store's clock, until a deferred item is tried again. */
+  readonly retryInMs: number | null
+  /** What outside calls have answered for it, for the next try. */
+  readonly remembered: string | null
+}
+
+/** An item in the collector that its task is to run now. */
+export interface WaitingItem {
+  readonly id: string
+  /** `replay`: somebody has asked for it. `deferred`: its time has come. `parked`: nothing of its key is before it any more. */
+  readonly kind: 'replay' | 'deferred' | 'parked'
+  /** Where it fell: only what it does there, and in what is triggered from there, counts. */
+  readonly stream: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: Date | null
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly { readonly key: string; readonly value: Buffer | null }[]
+  readonly attempts: number
+  readonly remembered: string | null
+}
+
+/** What became of a waiting item. */
+export interface Settlement {
+  readonly id: string
+  readonly outcome: 'done' | 'ignored' | 'failed'
+  /** Of one that failed again: takes the place of the failure that is kept, which goes into the item's history. */
+  readonly failure?: CollectedItem | undefined
 }
 
 /** Everything that a batch commits. */
@@ -73,6 +120,12 @@ export interface CommitRequest {
   /** Whether every owner stands, and appended its rows in offset order: they may then be taken as they are. */
   readonly allInOrder: boolean
   readonly collected: readonly CollectedItem[]
+  /** Items of the collector that the batch has run. One that is gone or was settled by somebody else meanwhile is passed over. */
+  readonly settled: readonly Settlement[]
+  /** Error counters of the task from now on. */
+  readonly budget: string | null
+  /** Set when the task must not run any more. */
+  readonly halted: Halt | null
 }
 
 /** The database refused the rows of `owner`; everything before it, in offset order, would have been accepted. */
@@ -101,6 +154,8 @@ export interface Store {
   readProgress(
     app: string,
   ): Promise<readonly (SourceProgress & { readonly stream: string; readonly partition: number })[]>
+  /** Forgets the progress of every task of an application: of a run that is over and has no name. */
+  removeProgress(app: string): Promise<void>
   /** Names of the sinks among `sinks` that hold rows already. */
   holdRows(sinks: readonly Sink<never>[]): Promise<readonly string[]>
   /**
@@ -110,5 +165,11 @@ export interface Store {
   claim(task: TaskId, starts: readonly SourceProgress[]): Promise<Claim>
   /** Commits a batch and moves the claim's version on. */
   commit(request: CommitRequest): Promise<void>
+  /** Tasks of an application that have items waiting for them. Asked about once a second by each process. */
+  waitingTasks(app: string): Promise<readonly { readonly stream: string; readonly partition: number }[]>
+  /** The items that a task is to run now, in the order in which they have to run: by offset; of one key, one after the other. */
+  takeWaiting(claim: Claim, limit: number): Promise<readonly WaitingItem[]>
+  /** Keys (as latin1 text) of the task's items that are not settled: later items of these keys have to wait behind them. */
+  heldKeys(task: TaskId): Promise<readonly string[]>
   close(): Promise<void>
 }

@@ -1,4 +1,5 @@
-import type { CollectedItem } from '../core/store.ts'
+import { fingerprint, userLine } from '../core/fingerprint.ts'
+import type { CollectedItem, Settlement } from '../core/store.ts'
 import { type ArrayElement, textArray } from './arrayLiteral.ts'
 import type { Link } from './connections.ts'
 import { instantText } from './timestamp.ts'
@@ -9,15 +10,60 @@ const maxInteger = 2 ** 31 - 1
 /** Postgres's first timestamp, rounded up. */
 const firstTimestampMs = Date.UTC(-4700, 0, 1)
 
-const statement = `
-  insert into millrace.errors (app, stream, step, topic, partition, record_offset, record_timestamp, key, value,
-    header_keys, header_values, error_name, error_message, error_code, error_stack, attempts)
-  select $1, stream, step, topic, partition::integer, record_offset::bigint, record_timestamp::timestamptz, key::bytea,
-    value::bytea, header_keys::text[], header_values::bytea[], name, message, code, stack, attempts::integer
-  from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-    $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[])
-  as item (stream, step, topic, partition, record_offset, record_timestamp, key, value, header_keys, header_values,
-    name, message, code, stack, attempts)`
+/** What the collector keeps of an item, column by column; the types are those that the texts of an array are cast to. */
+const columns: readonly (readonly [name: string, type: string, value: (item: CollectedItem) => ArrayElement])[] = [
+  ['stream', 'text', ({ stream }) => cleaned(stream, maxLength.name)],
+  ['task_stream', 'text', ({ taskStream }) => cleaned(taskStream, maxLength.name)],
+  ['step', 'text', ({ step }) => cleaned(step, maxLength.name)],
+  ['topic', 'text', ({ topic }) => cleaned(topic, maxLength.name)],
+  ['partition', 'integer', ({ partition }) => String(partition)],
+  ['record_offset', 'bigint', ({ offset }) => String(offset)],
+  ['record_timestamp', 'timestamptz', ({ timestamp }) => timestampText(timestamp)],
+  ['key', 'bytea', ({ key }) => bytesText(key)],
+  ['value', 'bytea', ({ value }) => bytesText(value)],
+  ['header_keys', 'text[]', ({ headers }) => textArray(headers.map(({ key }) => cleaned(key, maxLength.name)))],
+  ['header_values', 'bytea[]', ({ headers }) => textArray(headers.map(({ value }) => bytesText(value)))],
+  ['error_name', 'text', ({ error }) => cleaned(error.name, maxLength.name)],
+  ['error_message', 'text', ({ error }) => cleaned(error.message, maxLength.message)],
+  ['error_code', 'text', ({ error }) => (error.code === null ? null : cleaned(error.code, maxLength.name))],
+  ['error_stack', 'text', ({ error }) => (error.stack === null ? null : cleaned(error.stack, maxLength.stack))],
+  ['at_line', 'text', ({ error }) => userLine(error.stack)],
+  ['fingerprint', 'text', ({ step, error }) => fingerprint(step, error)],
+  ['attempts', 'integer', ({ attempts }) => String(Math.min(attempts, maxInteger))],
+  ['state', 'text', ({ state }) => state],
+  ['remembered', 'text', ({ remembered }) => remembered],
+  ['retry_in_ms', 'float8', ({ retryInMs }) => (retryInMs === null ? null : String(retryInMs))],
+]
+
+const names = columns.map(([name]) => name)
+const givenNames = names.join(', ')
+/** A pause is given, and kept as the time when it ends on the database's own clock. */
+const keptNames = names.map((name) => (name === 'retry_in_ms' ? 'retry_at' : name)).join(', ')
+const keptValues = columns
+  .map(([name, type]) => {
+    const value = `given.${name}::${type}`
+    return name === 'retry_in_ms' ? `clock_timestamp() + ${value} * interval '1 millisecond'` : value
+  })
+  .join(', ')
+const parameters = columns.map((_, index) => `$${index + 2}::text[]`).join(', ')
+
+const insertStatement = `
+  insert into millrace.errors (app, ${keptNames})
+  select $1, ${keptValues} from unnest(${parameters}) as given (${givenNames})`
+
+/** The failure before goes into the history, behind those that are there. */
+const failAgainStatement = `
+  update millrace.errors e set (${keptNames}, collected_at, history) = (
+    select ${keptValues}, clock_timestamp(), e.history || jsonb_build_object('at', e.collected_at, 'step', e.step,
+      'name', e.error_name, 'message', e.error_message, 'code', e.error_code, 'attempts', e.attempts)
+  )
+  from unnest($1::text[], ${parameters}) as given (id, ${givenNames})
+  where e.id = given.id::bigint and e.state not in ('done', 'ignored')`
+
+/** As one array for each column. */
+function arraysOf(items: readonly CollectedItem[]): string[] {
+  return columns.map(([, , value]) => textArray(items.map(value)))
+}
 
 /**
  * Puts failed items into the error collector, inside the caller's transaction. It cannot fail on what they hold: bytes
@@ -25,25 +71,24 @@ const statement = `
  */
 export async function inTransactionCollect(link: Link, app: string, items: readonly CollectedItem[]): Promise<void> {
   if (items.length === 0) return
-  const column = (value: (item: CollectedItem) => ArrayElement) => textArray(items.map(value))
-  await link.query(statement, [
-    cleaned(app, maxLength.name),
-    column(({ stream }) => cleaned(stream, maxLength.name)),
-    column(({ step }) => cleaned(step, maxLength.name)),
-    column(({ topic }) => cleaned(topic, maxLength.name)),
-    column(({ partition }) => String(partition)),
-    column(({ offset }) => String(offset)),
-    column(({ timestamp }) => timestampText(timestamp)),
-    column(({ key }) => bytesText(key)),
-    column(({ value }) => bytesText(value)),
-    column(({ headers }) => textArray(headers.map(({ key }) => cleaned(key, maxLength.name)))),
-    column(({ headers }) => textArray(headers.map(({ value }) => bytesText(value)))),
-    column(({ error }) => cleaned(error.name, maxLength.name)),
-    column(({ error }) => cleaned(error.message, maxLength.message)),
-    column(({ error }) => (error.code === null ? null : cleaned(error.code, maxLength.name))),
-    column(({ error }) => (error.stack === null ? null : cleaned(error.stack, maxLength.stack))),
-    column(({ attempts }) => String(Math.min(attempts, maxInteger))),
-  ])
+  await link.query(insertStatement, [cleaned(app, maxLength.name), ...arraysOf(items)])
+}
+
+/** Settles items of the collector. One that is gone or was settled meanwhile, by somebody at the command line, is passed over. */
+export async function inTransactionSettle(link: Link, settlements: readonly Settlement[]): Promise<void> {
+  for (const outcome of ['done', 'ignored'] as const) {
+    const ids = settlements.filter((one) => one.outcome === outcome).map(({ id }) => id)
+    if (ids.length === 0) continue
+    await link.query(
+      `update millrace.errors set state = $1, settled_at = clock_timestamp(), remembered = null
+       where id = any($2::bigint[]) and state not in ('done', 'ignored')`,
+      [outcome, textArray(ids)],
+    )
+  }
+  const again = settlements.flatMap(({ id, failure }) => (failure === undefined ? [] : [{ id, failure }]))
+  if (again.length === 0) return
+  const ids = textArray(again.map(({ id }) => id))
+  await link.query(failAgainStatement, [ids, ...arraysOf(again.map(({ failure }) => failure))])
 }
 
 const refused = /\0|\p{Surrogate}/gu

@@ -8,7 +8,7 @@
 import { sleep } from '../core/clock.ts'
 import { FenceLostError, InternalError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { Claim, CommitRequest, RowsRefused } from '../core/store.ts'
-import { inTransactionCollect } from './collector.ts'
+import { inTransactionCollect, inTransactionSettle } from './collector.ts'
 import type { Connections, Link } from './connections.ts'
 import { causeOf, inTransactionFindGuilty, isRefusal } from './guilt.ts'
 import { beginFenced, type InDoubt, lookInDoubt } from './progress.ts'
@@ -55,6 +55,7 @@ async function attemptCommit(link: Link, readCatalogAgain: ReadCatalogAgain, req
         order: request.order,
       })
       await inTransactionCollect(link, request.claim.task.app, request.collected)
+      await inTransactionSettle(link, request.settled)
     } catch (error) {
       await link.rollback()
       if (!(error instanceof WriteRefused)) throw error
@@ -71,12 +72,12 @@ async function attemptCommit(link: Link, readCatalogAgain: ReadCatalogAgain, req
   }
 }
 
-async function begin(link: Link, { claim, progress }: CommitRequest): Promise<void> {
+async function begin(link: Link, request: CommitRequest): Promise<void> {
   try {
-    await link.begin(beginFenced(claim, progress))
+    await link.begin(beginFenced(request))
   } catch (error) {
     await link.rollback()
-    throw sqlstateOf(error) === fenceLostState ? fenceLost(claim, error) : error
+    throw sqlstateOf(error) === fenceLostState ? fenceLost(request.claim, error) : error
   }
 }
 

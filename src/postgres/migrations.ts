@@ -123,7 +123,120 @@ end
 $fence$;
 `
 
-export const schemaSteps: readonly SchemaStep[] = [{ name: '0001_progress_errors_audit', sql: first }]
+// What SQL in a migration calls is spelled out in it: later ones may change it.
+const second = `
+alter table millrace.progress
+  add column budget text,
+  add column halted text,
+  add column halted_plan text;
+
+comment on column millrace.progress.halted is
+  'Why the stream does not run: its error budget is used up. "millrace resume" clears it; a plan other than halted_plan runs.';
+
+alter table millrace.errors
+  add column task_stream text,
+  add column fingerprint text not null default '',
+  add column at_line text,
+  add column state text not null default 'open'
+    check (state in ('open', 'deferred', 'parked', 'replaying', 'done', 'ignored')),
+  add column retry_at timestamptz,
+  add column remembered text,
+  add column history jsonb not null default '[]',
+  add column settled_at timestamptz;
+
+update millrace.errors set task_stream = stream;
+alter table millrace.errors alter column task_stream set not null;
+
+comment on column millrace.errors.state is
+  'open: somebody has to look. deferred: tried again at retry_at. parked: waits behind an earlier item of its key. replaying: asked for. done, ignored: settled.';
+
+create index errors_unsettled on millrace.errors (app, task_stream, partition, record_offset, id)
+  where state in ('open', 'deferred', 'parked', 'replaying');
+create index errors_by_fingerprint on millrace.errors (app, fingerprint);
+create index errors_by_key on millrace.errors (key) where key is not null;
+
+create table millrace.plans (
+  app text not null,
+  stream text not null,
+  hash text not null,
+  description text not null,
+  order_steps text[] not null,
+  started_at timestamptz not null default clock_timestamp(),
+  primary key (app, stream)
+);
+
+comment on table millrace.plans is 'What was started last, by stream.';
+
+drop function millrace.claim(text, text, integer, uuid, text[], bigint[], text[]);
+create function millrace.claim(
+  the_app text, the_stream text, the_partition integer, the_owner uuid,
+  sources text[], next_offsets bigint[], fingerprints text[]
+) returns table (
+  source text, next_offset bigint, fingerprint text, version bigint, budget text, halted text, halted_plan text
+)
+language plpgsql as $claim$
+#variable_conflict use_column
+declare
+  next_version bigint;
+begin
+  insert into millrace.progress (app, stream, source, partition, next_offset, fingerprint, version, owner)
+    select the_app, the_stream, s.source, the_partition, s.next_offset, s.fingerprint, 0, the_owner
+    from unnest(sources, next_offsets, fingerprints) as s (source, next_offset, fingerprint)
+    order by s.source
+    on conflict do nothing;
+  perform 1 from millrace.progress p
+    where p.app = the_app and p.stream = the_stream and p.partition = the_partition
+    order by p.source for update;
+  select max(p.version) + 1 into next_version from millrace.progress p
+    where p.app = the_app and p.stream = the_stream and p.partition = the_partition;
+  return query
+    update millrace.progress p set owner = the_owner, version = next_version, updated_at = clock_timestamp()
+    where p.app = the_app and p.stream = the_stream and p.partition = the_partition
+    returning p.source, p.next_offset, p.fingerprint, p.version, p.budget, p.halted, p.halted_plan;
+end
+$claim$;
+
+drop function millrace.fence(text, text, integer, uuid, bigint, text[], bigint[], text[]);
+create function millrace.fence(
+  the_app text, the_stream text, the_partition integer, the_owner uuid, the_version bigint,
+  sources text[], next_offsets bigint[], fingerprints text[], the_budget text, the_halt text, the_halted_plan text
+) returns void
+language plpgsql as $fence$
+declare
+  present text[];
+  strangers bigint;
+begin
+  select array_agg(p.source), count(*) filter (where p.owner <> the_owner or p.version <> the_version)
+    into present, strangers
+    from (
+      select q.source, q.owner, q.version from millrace.progress q
+      where q.app = the_app and q.stream = the_stream and q.partition = the_partition
+      order by q.source for update
+    ) p;
+  -- It raises, where an update that matches no row would be no error and let a COMMIT sent behind it go through.
+  if strangers > 0 or present is null or not sources <@ present then
+    raise exception 'progress of app %, stream %, partition % is not at version % of owner %',
+      the_app, the_stream, the_partition, the_version, the_owner using errcode = 'MR001';
+  end if;
+  update millrace.progress p set
+      version = the_version + 1,
+      updated_at = clock_timestamp(),
+      next_offset = coalesce(moved.next_offset, p.next_offset),
+      fingerprint = case when moved.source is null then p.fingerprint else moved.fingerprint end,
+      budget = the_budget,
+      halted = the_halt,
+      halted_plan = the_halted_plan
+    from unnest(present) as o (source)
+    left join unnest(sources, next_offsets, fingerprints) as moved (source, next_offset, fingerprint) using (source)
+    where p.app = the_app and p.stream = the_stream and p.partition = the_partition and p.source = o.source;
+end
+$fence$;
+`
+
+export const schemaSteps: readonly SchemaStep[] = [
+  { name: '0001_progress_errors_audit', sql: first },
+  { name: '0002_errors_wait_and_halt', sql: second },
+]
 
 /** The table in which node-pg-migrate notes what was done, as it makes it. */
 const bookkeeping = `create schema if not exists millrace;

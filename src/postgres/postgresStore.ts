@@ -1,6 +1,6 @@
 import { InternalError } from '../core/errors.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
-import type { Claim, CommitRequest, SourceProgress, Store, TaskId } from '../core/store.ts'
+import type { Claim, CommitRequest, SourceProgress, Store, TaskId, WaitingItem } from '../core/store.ts'
 import { commitBatch } from './commit.ts'
 import { Connections, type Link } from './connections.ts'
 import { CopyBuffer } from './copyBuffer.ts'
@@ -12,6 +12,7 @@ import { type PostgresSettings, postgresTarget } from './settings.ts'
 import { type BoundSink, bindSink, unknownColumns } from './sinkChecks.ts'
 import type { TableBuffer } from './tableBuffer.ts'
 import { UpsertBuffer } from './upsertBuffer.ts'
+import { readHeldKeys, readWaitingItems, readWaitingTasks } from './waitingItems.ts'
 
 /**
  * A store in Postgres. Connects when it is opened; close it.
@@ -53,6 +54,12 @@ export class PostgresStore implements Store {
     return this.#connections.use('reading progress', (link) => readProgress(link, app))
   }
 
+  async removeProgress(app: string): Promise<void> {
+    await this.#connections.use('forgetting progress', (link) =>
+      link.query('delete from millrace.progress where app = $1', [app]),
+    )
+  }
+
   async holdRows(sinks: readonly Sink<never>[]): Promise<readonly string[]> {
     return this.#connections.use('looking for rows', async (link) => {
       const holding: string[] = []
@@ -73,6 +80,19 @@ export class PostgresStore implements Store {
 
   async commit(request: CommitRequest): Promise<void> {
     return commitBatch(this.#connections, (link, buffers) => this.#readCatalogAgain(link, buffers), request)
+  }
+
+  async waitingTasks(app: string): ReturnType<Store['waitingTasks']> {
+    return this.#connections.use('looking for items that wait', (link) => readWaitingTasks(link, app))
+  }
+
+  async takeWaiting({ task }: Claim, limit: number): Promise<readonly WaitingItem[]> {
+    const doing = `reading items that wait for stream "${task.stream}", partition ${task.partition}`
+    return this.#connections.use(doing, (link) => readWaitingItems(link, task, limit))
+  }
+
+  async heldKeys(task: TaskId): Promise<readonly string[]> {
+    return this.#connections.use('reading keys that are held up', (link) => readHeldKeys(link, task))
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import type { Claim, SourceProgress, TaskId } from '../core/store.ts'
+import type { Claim, CommitRequest, SourceProgress, TaskId } from '../core/store.ts'
 import { textArray } from './arrayLiteral.ts'
 import type { Link } from './connections.ts'
 
@@ -9,6 +9,9 @@ interface ProgressRow extends pg.QueryResultRow {
   readonly next_offset: string
   readonly fingerprint: string | null
   readonly version: string
+  readonly budget: string | null
+  readonly halted: string | null
+  readonly halted_plan: string | null
 }
 
 /** Takes a task over. One statement, so it is there or it is not; a claim whose answer was lost is made again. */
@@ -19,24 +22,33 @@ export async function claimTask(link: Link, task: TaskId, starts: readonly Sourc
     [task.app, task.stream, task.partition, owner, ...progressArrays(starts)],
   )
   const wanted = new Set(starts.map(({ source }) => source))
+  const [first] = rows
+  const { halted = null, halted_plan: plan = null } = first ?? {}
   return {
     task,
     owner,
-    version: Number(rows[0]?.version),
+    version: Number(first?.version),
+    budget: first?.budget ?? null,
+    halted: halted === null ? null : { reason: halted, plan: plan ?? '' },
     progress: rows
       .filter(({ source }) => wanted.has(source))
       .map((row) => ({ source: row.source, nextOffset: Number(row.next_offset), fingerprint: row.fingerprint })),
   }
 }
 
+/** What the fence moves on. */
+export type FencedMove = Pick<CommitRequest, 'claim' | 'progress' | 'budget' | 'halted'>
+
 /**
  * What every transaction of a task begins with, in one round trip. The fence locks the task's progress rows, compares
  * (version, owner), moves them on, and raises when they differ: also a COMMIT that was sent behind it cannot go through.
  */
-export function beginFenced(claim: Claim, progress: readonly SourceProgress[]): string {
+export function beginFenced({ claim, progress, budget, halted }: FencedMove): string {
   const { app, stream, partition } = claim.task
-  const values = [app, stream, String(partition), claim.owner, String(claim.version), ...progressArrays(progress)]
-  return `begin; select millrace.fence(${values.map((value) => pg.escapeLiteral(value)).join(', ')})`
+  const task = [app, stream, String(partition), claim.owner, String(claim.version)]
+  const values = [...task, ...progressArrays(progress), budget, halted?.reason ?? null, halted?.plan ?? null]
+  const literals = values.map((value) => (value === null ? 'null' : pg.escapeLiteral(value)))
+  return `begin; select millrace.fence(${literals.join(', ')})`
 }
 
 /** What became of a transaction whose COMMIT was not answered. */

@@ -20,8 +20,6 @@ export interface TableBuffer extends RowBuffer {
   readonly columnNames: readonly string[]
   /** The keys of the rows, where a foreign key ties the table to another one of the batch, or to itself. */
   readonly trail: KeyTrail | undefined
-  /** Calls back for the owner of every row. */
-  eachOwner(callback: (owner: number) => void): void
   /** Writes what is selected, inside the caller's transaction. @throws WriteRefused */
   inTransactionFlush(link: Link, selection: Selection): Promise<void>
 }

@@ -56,13 +56,17 @@ export class AsyncCalls implements AsyncStep {
     const { value, item: owner, ordinal } = entry
     const twin = this.#turns.get(owner)?.twin ?? 0
     // Two groups may have the same members: what flatMap made of one record.
-    const id = `${this.#batch.offsetsOf(owner)}${twin === 0 ? '' : `~${twin}`}/${ordinal}`
-    const key = `${this.name}/${id}`
-    let known = this.#memory.recall(key, value)
+    const offsets = this.#batch.offsetsOf(owner)
+    const id = `${twin === 0 ? '' : `~${twin}`}/${ordinal}`
+    const key = `${this.name}${id}`
+    let known = this.#memory.recall(offsets, key, value)
     if (known === undefined) {
       if (this.#info.abandoned.aborted) return undefined
-      known = { input: value, ...(await this.#make(value, { owner, id }, callback, options.timeoutMs)) }
-      this.#memory.remember(key, known)
+      known = {
+        input: value,
+        ...(await this.#make(value, { owner, id: `${offsets}${id}` }, callback, options.timeoutMs)),
+      }
+      this.#memory.remember(offsets, key, known)
     }
     this.#settled.push({ owner, ordinal, answer: known.answer, effects: known.effects })
     return 'value' in known.answer ? { value: known.answer.value as Out } : undefined

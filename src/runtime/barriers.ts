@@ -78,7 +78,7 @@ export abstract class CollectingBarrier implements Barrier {
   protected takeAll(): { values: unknown[]; items: number[] } {
     const { batch } = this
     const order = [...this.#owners.keys()]
-      .map((index) => ({ index, position: batch.position(this.#owners[index] as number) }))
+      .map((index) => ({ index, position: batch.standing(this.#owners[index] as number) }))
       .filter((entry): entry is { index: number; position: number } => entry.position !== undefined)
       .sort((a, b) => a.position - b.position)
     const values = order.map(({ index }) => this.#values[index])
@@ -136,6 +136,8 @@ export class RxBarrier extends CollectingBarrier {
   #given: unknown[] = []
   #handedOn = 0
   #failure: PlanError | undefined
+  /** Resolves when the operator gives nothing any more. */
+  readonly #ended: Promise<void>
 
   constructor(
     batch: Batch,
@@ -145,7 +147,12 @@ export class RxBarrier extends CollectingBarrier {
   ) {
     super(batch, info, next)
     this.#name = name
+    let end = () => {}
+    this.#ended = new Promise((resolve) => {
+      end = resolve
+    })
     this.#subscription = this.#input.pipe(rx).subscribe({
+      complete: () => end(),
       next: (value) => {
         this.#given.push(value)
         wake()
@@ -158,6 +165,7 @@ export class RxBarrier extends CollectingBarrier {
           place: { stream: info.stream, step: name },
           cause,
         })
+        end()
         wake()
       },
     })
@@ -183,12 +191,24 @@ export class RxBarrier extends CollectingBarrier {
         this.#input.next(values[index])
         this.info.cursor.leave()
       }
+      if (batch.isLast) await this.#giveAll()
     }
     if (this.#failure !== undefined) return batch.interruptWith({ kind: 'fatal', cause: this.#failure })
     const fresh = this.#given.slice(this.#handedOn)
     this.#handedOn = this.#given.length
     const owners = fresh.map(() => batch.openGroup([], undefined))
     await drive(batch, this.info, new EntryFeed(fresh, owners, this.next))
+  }
+
+  /** Nothing comes behind: what the operator holds belongs to this batch. */
+  async #giveAll(): Promise<void> {
+    this.#input.complete()
+    const { abandoned } = this.info
+    await new Promise<void>((resolve) => {
+      if (abandoned.aborted) return resolve()
+      abandoned.addEventListener('abort', () => resolve(), { once: true })
+      void this.#ended.then(resolve)
+    })
   }
 
   override reset(): void {

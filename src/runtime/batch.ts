@@ -19,6 +19,7 @@ import {
   outcomeNames,
 } from '../core/outcome.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
+import type { WaitingItem } from '../core/store.ts'
 import type { InputChunk } from './inputChunk.ts'
 import { itemOf, maxBatchItems, maxTaskStreams, noItem, ownerOf, streamOf } from './owner.ts'
 import { SharedScopes, type SlotValues } from './sharedScopes.ts'
@@ -43,9 +44,14 @@ export interface Broke {
 export type Fall =
   | { readonly kind: 'ignored'; readonly reason: string | undefined }
   | { readonly kind: 'collected'; readonly step: string; readonly error: unknown; readonly clash: boolean }
+  /** It failed, and is tried again later. */
+  | { readonly kind: 'deferred'; readonly step: string; readonly error: unknown; readonly retryInMs: number }
+  /** It waits behind an earlier item of its key. */
+  | { readonly kind: 'parked' }
 
 /** An item that fell and is committed as fallen. */
 export interface FallenItem {
+  readonly owner: number
   readonly item: number
   /** The stream of the task in which it fell. */
   readonly stream: string
@@ -93,10 +99,18 @@ export class Batch {
   /** Items from here on are not part of the batch: the place of a break, or of a cut. */
   limit = Number.POSITIVE_INFINITY
   interrupt: Interrupt | undefined
+  /** Whether nothing comes behind it: what is held anywhere has to be given now. */
+  isLast = false
   /** Items that this batch, or a cut one before it, has run and left to the next ones. */
   left = 0
   /** Items that fell, by owner. */
   readonly falls = new Map<number, Fall>()
+  /** Failed tries of items in this batch, by owner. */
+  readonly tries = new Map<number, number>()
+  /** Keys whose items have to wait: one of an earlier batch has not come to an end. */
+  held: ReadonlySet<string> = new Set()
+  /** Where the items come from the collector and not from the log: what each of them is there. */
+  waiting: readonly WaitingItem[] | undefined
   /** Values that fell and belong to no item, by their group's number: RxJS gave them back. */
   readonly strayFalls = new Map<number, Fall>()
 
@@ -125,11 +139,14 @@ export class Batch {
   }
 
   /** Begins anew with no items. A task has one batch at a time, and so one object for it. */
-  open(now: number): void {
+  open(now: number, waiting?: readonly WaitingItem[]): void {
     this.openedAt = now
+    this.waiting = waiting
+    this.tries.clear()
     this.chunks = []
     this.size = 0
     this.byteSize = 0
+    this.isLast = false
     this.startOver()
     this.reset()
   }
@@ -213,11 +230,16 @@ export class Batch {
    * the streams that depend on its own come first, and those of triggered ones last.
    */
   position(owner: number): number | undefined {
+    return this.#counts(owner) ? this.standing(owner) : undefined
+  }
+
+  /** Where an owner stands in offset order; undefined when it was undone or is left to a later batch. */
+  standing(owner: number): number | undefined {
     if (owner >= 0) return this.isBeyond(owner) || this.isUndone(owner) ? undefined : this.#placeOf(owner)
     const { members } = this.groupOf(owner)
     // What RxJS gave back has no item: it goes last.
     if (members.length === 0) return this.strayFalls.has(owner) ? undefined : this.size
-    return this.position(members.at(-1) as number)
+    return this.standing(members.at(-1) as number)
   }
 
   /** Where the rows of an owner are added: those of one stream, of all items, before those of the next. */
@@ -299,6 +321,27 @@ export class Batch {
     this.falls.set(owner, fall)
     this.#marksOf(owner).ranks[itemOf(owner)] = rankOf(fall)
     this.#undoTraces(owner)
+  }
+
+  /** An item that fell is tried again, in the replay that has to follow. */
+  standUp(owner: number): void {
+    this.falls.delete(owner)
+    this.#stale = 'fallen'
+  }
+
+  /** An item that fell is committed as fallen for another reason. */
+  fallOtherwise(owner: number, fall: Fall): void {
+    this.falls.set(owner, fall)
+    this.#marksOf(owner).ranks[itemOf(owner)] = rankOf(fall)
+  }
+
+  /** Lets an item wait, in all streams. It has done nothing, whatever it may have done. */
+  park(item: number): void {
+    for (const owner of this.falls.keys()) if (itemOf(owner) === item) this.falls.delete(owner)
+    this.#own.ranks[item] = Outcome.filtered
+    this.fall(item, { kind: 'parked' })
+    // What it has done in streams that depend on nothing here is undone by the replay, where it does not come to them.
+    if (this.streams.some(({ relation }) => relation === 'depends')) this.#stale = 'fallen'
   }
 
   /** Undoes all that an owner stands for. */
@@ -430,8 +473,25 @@ export class Batch {
     for (const [owner, fall] of this.falls) {
       const [item, stream] = [itemOf(owner), streamOf(owner)]
       // In a stream that the last pass did not bring it to, it has no outcome.
-      if (item >= this.taken || this.#rankOf(owner) === absent) continue
-      yield { item, stream: (this.streams[stream] as TaskStream).name, fall }
+      if (item >= this.taken || this.#rankOf(owner) === absent || !this.#counts(owner)) continue
+      yield { owner, item, stream: (this.streams[stream] as TaskStream).name, fall }
+    }
+  }
+
+  /**
+   * Whether what becomes of an owner is to be committed. Of a waiting item only what it does where it fell, and in what is
+   * triggered from there: the rest was committed when it fell.
+   */
+  #counts(owner: number): boolean {
+    if (this.waiting === undefined) return true
+    const last = this.membersOf(owner).at(-1)
+    const fell = last === undefined ? undefined : this.waiting[itemOf(last)]?.stream
+    if (fell === undefined) return true
+    for (let stream = this.streamIndexOf(owner); ; ) {
+      const { name, relation, parent } = this.streams[stream] as TaskStream
+      if (name === fell) return true
+      if (relation !== 'triggers') return false
+      stream = parent
     }
   }
 
@@ -482,7 +542,7 @@ export class Batch {
 }
 
 function rankOf(fall: Fall): OutcomeRank {
-  return fall.kind === 'ignored' ? Outcome.ignored : Outcome.collected
+  return fall.kind === 'parked' ? Outcome.deferred : Outcome[fall.kind]
 }
 
 function grown(bytes: Uint8Array, capacity: number, fill: number): Uint8Array {

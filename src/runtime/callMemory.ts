@@ -1,8 +1,9 @@
 /**
  * Answers of calls to the outside. They are remembered until their item has committed, so that a replay or a retry of the
- * batch makes no call twice; an answer is used again only for an equal input.
+ * batch makes no call twice; an answer is used again only for an equal input. An item that is put off takes its answers along.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { deserialize, serialize } from 'node:v8'
 import { Signal } from '../core/signal.ts'
 import type { Sink } from '../core/sink.ts'
 import type { SlotValues } from './sharedScopes.ts'
@@ -22,17 +23,64 @@ interface RememberedCall {
   readonly effects: HeldEffects
 }
 
-/** Answers of a task's calls, by step, record and number within the record. */
-export class CallMemory {
-  readonly #answers = new Map<string, RememberedCall>()
+/** A call that could do nothing but answer. */
+export const noEffects: HeldEffects = { writes: [], slots: new Map() }
 
-  recall(key: string, input: unknown): RememberedCall | undefined {
-    const known = this.#answers.get(key)
+/** Characters of answers that an item takes along at most; what is more is asked for again. */
+const maxPackedLength = 1_000_000
+
+/** Answers of a task's calls. */
+export class CallMemory {
+  /** By the offsets of the records, `17` or `17,18,20`, then by the step and what tells the calls of a step apart. */
+  readonly #answers = new Map<string, Map<string, RememberedCall>>()
+
+  recall(offsets: string, key: string, input: unknown): RememberedCall | undefined {
+    const known = this.#answers.get(offsets)?.get(key)
     return known !== undefined && isDeepStrictEqual(known.input, input) ? known : undefined
   }
 
-  remember(key: string, call: RememberedCall): void {
-    if (!asksForAnotherTry(call.answer)) this.#answers.set(key, call)
+  remember(offsets: string, key: string, call: RememberedCall): void {
+    if (asksForAnotherTry(call.answer)) return
+    const known = this.#answers.get(offsets)
+    if (known === undefined) this.#answers.set(offsets, new Map([[key, call]]))
+    else known.set(key, call)
+  }
+
+  /** Forgets what calls for an item have thrown, alone or in a group: it is tried again. */
+  forgetThrown(offset: number): void {
+    for (const [offsets, calls] of this.#answers) {
+      if (!offsets.split(',').includes(String(offset))) continue
+      for (const [key, { answer }] of calls) if ('thrown' in answer) calls.delete(key)
+    }
+  }
+
+  /** The answers for an item as a text, or null when there are none. Those that cannot be written down are left out. */
+  pack(offset: number): string | null {
+    const packed: [key: string, input: unknown, value: unknown][] = []
+    for (const [key, { input, answer, effects }] of this.#answers.get(String(offset)) ?? []) {
+      if (!('value' in answer) || effects.writes.length > 0 || effects.slots.size > 0) continue
+      packed.push([key, input, answer.value])
+    }
+    if (packed.length === 0) return null
+    try {
+      const text = serialize(packed).toString('base64')
+      return text.length > maxPackedLength ? null : text
+    } catch {
+      // A function or a socket among them: then the calls are made again.
+      return null
+    }
+  }
+
+  /** Takes up the answers that an item has brought along. */
+  unpack(offset: number, text: string): void {
+    try {
+      const packed = deserialize(Buffer.from(text, 'base64')) as [key: string, input: unknown, value: unknown][]
+      for (const [key, input, value] of packed) {
+        this.remember(String(offset), key, { input, answer: { value }, effects: noEffects })
+      }
+    } catch {
+      // Written by another version of Node: then the calls are made again.
+    }
   }
 
   /** To be called when no item that has been called for is left to a later batch: then no call of before is asked for again. */

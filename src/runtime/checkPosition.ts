@@ -2,6 +2,7 @@
 import { SourceError } from '../core/errors.ts'
 import type { AssignedPartition } from '../core/source.ts'
 import type { SourceProgress } from '../core/store.ts'
+import { otherInput } from './endingInput.ts'
 import { fingerprintOf, fingerprintOffset } from './position.ts'
 
 /** Progress must lie in the log, and the record it was taken from must still be the same one. */
@@ -32,6 +33,10 @@ export async function checkPosition(
   }
   if (fingerprint === null) return
   const last = await partition.recordAt(fingerprintOffset(fingerprint))
+  if (partition.ends) {
+    if (last !== undefined && fingerprintOf(last, 0) === fingerprint) return
+    throw otherInput(stream, last, fingerprintOffset(fingerprint), partition.topic)
+  }
   if (last !== undefined && last.size > 0 && fingerprintOf(last, 0) !== fingerprint) {
     throw new SourceError('MR-SOURCE-RECREATED', {
       what: `record ${fingerprintOffset(fingerprint)} is not the one that was taken from there`,

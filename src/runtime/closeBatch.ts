@@ -9,8 +9,10 @@ import { sleep } from '../core/clock.ts'
 import { InternalError, MillraceError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
 import { type Claim, RowsRefused, type SourceProgress, type Store } from '../core/store.ts'
+import { applyParking, applyRetries, type BudgetAfter, budgetAfter } from './applyPolicy.ts'
 import type { Batch, Interrupt } from './batch.ts'
-import { collectedItems } from './collect.ts'
+import type { CallMemory } from './callMemory.ts'
+import { collectedItems, settlements } from './collect.ts'
 import type { Graph } from './graph.ts'
 import { itemOf } from './owner.ts'
 import { progressAfter } from './position.ts'
@@ -27,6 +29,10 @@ export interface BatchEnd {
   readonly outcomes: OutcomeCounts
   readonly rows: number
   readonly ignored: ReadonlyMap<string, number>
+  /** Of the streams that depend on the task's own or are triggered by it. */
+  readonly streams: readonly { readonly stream: string; readonly outcomes: OutcomeCounts }[]
+  /** Why the stream is halted from now on. */
+  readonly halted: string | undefined
   readonly refusals: number
   /** Whether the batch was ended before its last item because of refused rows. */
   readonly cut: boolean
@@ -45,6 +51,7 @@ interface Closing {
   readonly info: TaskInfo
   readonly store: Store
   readonly claim: Claim
+  readonly memory: CallMemory
   /** Whether somebody else has the partition by now: then nothing is begun any more. */
   settled(): boolean
   /** Told before and after the pause between two tries. */
@@ -63,7 +70,16 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
       interrupted = await stabilise(closing)
       if (closing.settled()) return undefined
       if (interrupted !== undefined) throw askedToRetry(closing, interrupted)
-      const end = await commit(closing)
+      if (await policyAsksForReplay(closing)) {
+        await replay(batch, graph)
+        continue
+      }
+      const budget = budgetAfter(batch, closing.info, closing.claim.budget)
+      if (budget.halt !== undefined && budget.halt.items < batch.taken) {
+        batch.cutAt(budget.halt.items)
+        continue
+      }
+      const end = await commit(closing, budget)
       return { ...end, refusals, cut, broke: brokeOff(closing) }
     } catch (error) {
       if (error instanceof RowsRefused) {
@@ -78,6 +94,19 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
     }
     if (closing.settled()) return undefined
   }
+}
+
+/** Whether the stream's error policy changes what fell, so that the batch has to be run again. */
+async function policyAsksForReplay({ batch, info, memory, retrying }: Closing): Promise<boolean> {
+  if (!batch.hasFallen) return false
+  const pauseMs = applyRetries(batch, info, memory)
+  if (pauseMs !== undefined) {
+    retrying(true)
+    await sleep(info.clock, pauseMs, info.abandoned)
+    retrying(false)
+    return true
+  }
+  return applyParking(batch, info) && batch.stale
 }
 
 /** What the caller has to deal with; the other kinds are dealt with here. */
@@ -144,10 +173,11 @@ async function replay(batch: Batch, graph: Graph): Promise<void> {
   }
 }
 
-async function commit({ batch, graph, info, store, claim }: Closing) {
+async function commit({ batch, graph, info, store, claim, memory }: Closing, { budget, halt }: BudgetAfter) {
   const before = claim.progress[0] as SourceProgress
-  const progress = progressAfter(batch, before)
-  const collected = collectedItems(batch, info)
+  const progress = batch.waiting === undefined ? progressAfter(batch, before) : before
+  const collected = collectedItems(batch, info, memory)
+  const settled = settlements(batch, info, memory)
   const outcomes = batch.countOutcomes()
   const items = batch.taken
   const sum = Object.values(outcomes).reduce((total, count) => total + count, 0)
@@ -159,8 +189,10 @@ async function commit({ batch, graph, info, store, claim }: Closing) {
       place: { stream: info.stream, topic: info.source.name, partition: info.partition, offset: before.nextOffset },
     })
   }
-  const rows = batch.writeSet.rows
-  const nothingNew = progress.nextOffset === before.nextOffset && rows === 0 && collected.length === 0
+  const rows = standingRows(batch)
+  const halted = halt === undefined ? null : { reason: halt.reason, plan: info.planHash }
+  const nothingNew =
+    progress.nextOffset === before.nextOffset && rows === 0 && collected.length === 0 && settled.length === 0
   if (!nothingNew) {
     await store.commit({
       claim,
@@ -170,10 +202,15 @@ async function commit({ batch, graph, info, store, claim }: Closing) {
       order: batch.streams.length === 1 ? undefined : (owner) => batch.order(owner),
       allInOrder: graph.itemwise && !batch.hasFallen && batch.limit >= batch.size,
       collected,
+      settled,
+      budget,
+      halted,
     })
     claim.progress = [progress]
+    claim.budget = budget
+    claim.halted = halted
   }
-  return { items, outcomes, rows, ignored: ignoredReasons(batch) }
+  return { items, outcomes, rows, ignored: ignoredReasons(batch), streams: streamOutcomes(batch), halted: halt?.reason }
 }
 
 /** Finds who falls for refused rows. Says whether the batch was cut instead. */
@@ -204,7 +241,7 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
     batch.cutAt(itemOf(members[members.length >> 1] as number))
     return true
   }
-  if (refusals > maxRefusals && itemOf(first) > 0) {
+  if (refusals > maxRefusals && itemOf(first) > 0 && !info.isWhole) {
     batch.cutAt(itemOf(first))
     return true
   }
@@ -235,6 +272,23 @@ function askedToRetry({ batch, info }: Closing, { cause, step, owner }: AskedToR
     place: placeOf(info, batch, owner, step),
     cause,
   })
+}
+
+/** Rows that commit: those of undone owners are in the buffers, too. */
+function standingRows(batch: Batch): number {
+  const { writeSet } = batch
+  if (!batch.hasFallen && batch.limit >= batch.size && batch.waiting === undefined) return writeSet.rows
+  let rows = 0
+  for (const buffer of writeSet.buffers) {
+    buffer.eachOwner((owner) => {
+      if (batch.position(owner) !== undefined) rows++
+    })
+  }
+  return rows
+}
+
+function streamOutcomes(batch: Batch): BatchEnd['streams'] {
+  return batch.streams.slice(1).map(({ name }, index) => ({ stream: name, outcomes: batch.countOutcomes(index + 1) }))
 }
 
 function ignoredReasons(batch: Batch): Map<string, number> {

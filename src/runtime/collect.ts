@@ -1,14 +1,18 @@
-/** Items that fell, as the error collector keeps them. */
+/** Items that fell, as the error collector keeps them, and what became of those that came from there. */
 import { MillraceError, messageOf, propertyOf, textOf } from '../core/errors.ts'
 import type { RecordChunk } from '../core/record.ts'
-import { type CollectedItem, RowsRefused } from '../core/store.ts'
-import type { Batch, Fall } from './batch.ts'
+import { type CollectedItem, RowsRefused, type Settlement } from '../core/store.ts'
+import { triesOf } from './applyPolicy.ts'
+import type { Batch, Fall, FallenItem } from './batch.ts'
+import type { CallMemory } from './callMemory.ts'
 import type { TaskInfo } from './taskInfo.ts'
 
-export function collectedItems(batch: Batch, info: TaskInfo): CollectedItem[] {
+/** What a batch puts into the collector. An item that comes from there may fall anew in a stream that it triggers. */
+export function collectedItems(batch: Batch, info: TaskInfo, memory: CallMemory): CollectedItem[] {
   const items: CollectedItem[] = []
-  for (const { item, stream, fall } of batch.fallen()) {
-    if (fall.kind === 'collected') items.push(collectedItem(batch, stream, item, fall))
+  for (const fallen of batch.fallen()) {
+    if (fallen.fall.kind === 'ignored' || isWaitingItem(batch, fallen)) continue
+    items.push(collectedItem(batch, info, memory, fallen))
   }
   for (const fall of batch.strayFalls.values()) {
     if (fall.kind === 'collected') items.push(strayItem(info, fall))
@@ -16,21 +20,63 @@ export function collectedItems(batch: Batch, info: TaskInfo): CollectedItem[] {
   return items
 }
 
-function collectedItem(batch: Batch, stream: string, item: number, fall: Fall & { kind: 'collected' }): CollectedItem {
+/** What became of the items of a batch that came from the collector. One that has to wait again is left as it was. */
+export function settlements(batch: Batch, info: TaskInfo, memory: CallMemory): Settlement[] {
+  const settled: Settlement[] = []
+  const fallen = new Map<number, FallenItem>()
+  for (const one of batch.fallen()) if (isWaitingItem(batch, one)) fallen.set(one.item, one)
+  for (const [item, { id, kind }] of (batch.waiting ?? []).slice(0, batch.taken).entries()) {
+    const fell = fallen.get(item)
+    if (fell === undefined) settled.push({ id, outcome: 'done' })
+    else if (fell.fall.kind === 'ignored') settled.push({ id, outcome: 'ignored' })
+    else if (fell.fall.kind !== 'parked' || kind !== 'parked') {
+      settled.push({ id, outcome: 'failed', failure: collectedItem(batch, info, memory, fell) })
+    }
+  }
+  return settled
+}
+
+/** Whether an item fell where it had fallen before. */
+function isWaitingItem({ waiting }: Batch, { item, stream }: FallenItem): boolean {
+  return waiting?.[item]?.stream === stream
+}
+
+function collectedItem(
+  batch: Batch,
+  info: TaskInfo,
+  memory: CallMemory,
+  { owner, item, stream, fall }: FallenItem,
+): CollectedItem {
   const { chunk, index } = batch.locate(item)
   const { records } = chunk.input
+  const offset = records.offset(index)
+  const record = { key: records.key(index), value: records.value(index), headers: readableHeaders(records, index) }
   return {
     stream,
-    step: fall.step,
+    taskStream: info.stream,
+    step: 'step' in fall ? fall.step : info.sourceStep,
     topic: records.topic,
     partition: records.partition,
-    offset: records.offset(index),
+    offset,
     timestamp: new Date(records.timestamp(index)),
-    key: records.key(index),
-    value: records.value(index),
-    headers: readableHeaders(records, index),
-    error: errorFields(fall.error),
-    attempts: 1,
+    ...(info.policy.redact?.(record) ?? record),
+    attempts: triesOf(batch, owner) + (fall.kind === 'parked' ? 0 : 1),
+    retryInMs: fall.kind === 'deferred' ? fall.retryInMs : null,
+    remembered: fall.kind === 'deferred' ? memory.pack(offset) : null,
+    ...stateOf(fall),
+  }
+}
+
+function stateOf(fall: Fall): Pick<CollectedItem, 'state' | 'error'> {
+  switch (fall.kind) {
+    case 'deferred':
+      return { state: 'deferred', error: errorFields(fall.error) }
+    case 'parked':
+      return { state: 'parked', error: errorFields('waits behind an earlier item of its key') }
+    case 'collected':
+      return { state: 'open', error: errorFields(fall.error) }
+    case 'ignored':
+      return { state: 'open', error: errorFields(fall.reason) }
   }
 }
 
@@ -47,6 +93,7 @@ function readableHeaders(records: RecordChunk, index: number): CollectedItem['he
 function strayItem(info: TaskInfo, fall: Fall & { kind: 'collected' }): CollectedItem {
   return {
     stream: info.stream,
+    taskStream: info.stream,
     step: fall.step,
     topic: info.source.name,
     partition: info.partition,
@@ -55,8 +102,10 @@ function strayItem(info: TaskInfo, fall: Fall & { kind: 'collected' }): Collecte
     key: null,
     value: null,
     headers: [],
-    error: errorFields(fall.error),
     attempts: 1,
+    retryInMs: null,
+    remembered: null,
+    ...stateOf(fall),
   }
 }
 

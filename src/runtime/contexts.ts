@@ -13,7 +13,7 @@ import type { RecordChunk, RecordView } from '../core/record.ts'
 import type { Sink } from '../core/sink.ts'
 import type { Scope } from '../core/slot.ts'
 import type { Batch } from './batch.ts'
-import { answerOf, type CallMemory, type HeldEffects } from './callMemory.ts'
+import { answerOf, type CallMemory, type HeldEffects, noEffects } from './callMemory.ts'
 import { itemOf, noItem } from './owner.ts'
 import { ItemScope, SharedScope, slotsOf } from './scopes.ts'
 import type { SlotValues } from './sharedScopes.ts'
@@ -165,11 +165,11 @@ export class PipeContext extends StepContext implements ProcessContext, RunConte
     // Of a run of many items the first tells which run it is; which others there are, the arguments may tell.
     const [first] = this.batch.membersOf(owner)
     const at = first === undefined ? '' : this.batch.offsetsOf(first)
-    const key = `${this.step}/${this.#id}${at}/${name}/${count}`
-    let known = this.#memory.recall(key, args)
+    const key = `${this.step}/${this.#id}${name}/${count}`
+    let known = this.#memory.recall(at, key, args)
     if (known === undefined) {
       known = { input: args, answer: await answerOf(() => fn(...args)), effects: noEffects }
-      this.#memory.remember(key, known)
+      this.#memory.remember(at, key, known)
     }
     if ('thrown' in known.answer) throw known.answer.thrown
     return known.answer.value as Result
@@ -185,9 +185,6 @@ export class PipeContext extends StepContext implements ProcessContext, RunConte
     return this.#owner ?? super.owner()
   }
 }
-
-/** A remembered call that could do nothing but answer. */
-const noEffects: HeldEffects = { writes: [], slots: new Map() }
 
 /** The context of one asynchronous call. Sealed when the callback settles, so that a forgotten promise cannot write into another item. */
 export class CallContext implements AsyncItemContext {

@@ -8,6 +8,7 @@
 import { concatMap, identity, lastValueFrom, type OperatorFunction, of } from 'rxjs'
 import type { FlushHooks, Next } from '../core/operator.ts'
 import { syncWatch } from '../core/signal.ts'
+import { keyTextOf } from './applyPolicy.ts'
 import { attachPlan, type Stage } from './attach.ts'
 import type { Batch, BatchChunk } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
@@ -127,7 +128,19 @@ class ChunkFeed implements Feed {
   feed(index: number, owner: number): void {
     const chunk = this.#chunk as BatchChunk
     this.#batch.step = this.#info.sourceStep
+    const { held } = this.#batch
+    if (held.size > 0 && this.#waits(owner)) {
+      this.#batch.fall(owner, { kind: 'parked' })
+      return
+    }
     const value = chunk.input.take(chunk.first + index, this.#info.source)
     if (value !== null || !this.#skipNulls) this.#entry(value, owner)
+  }
+
+  /** Whether an item of an earlier batch with the same key has not come to an end. */
+  #waits(item: number): boolean {
+    if (this.#batch.waiting !== undefined) return false
+    const key = keyTextOf(this.#batch, item)
+    return key !== null && this.#batch.held.has(key)
   }
 }

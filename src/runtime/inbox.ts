@@ -10,6 +10,8 @@ export class Inbox {
   /** The position after the last chunk that was fetched. */
   fetchedTo: number
   failure: unknown
+  /** Whether nothing more comes: the source has an end, and was read up to it. */
+  ended = false
   /** Whether nothing more comes before something was committed: the budget is used up. */
   full = false
   readonly #budget: Budget
@@ -43,6 +45,8 @@ export class Inbox {
         this.full = false
         if (signal.aborted) return
       }
+      this.ended = true
+      this.#changed()
     } catch (error) {
       this.failure = error
       this.#changed()

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../core/clock.ts'
 import type { RecordChunk } from '../core/record.ts'
-import type { TopicSource } from '../core/source.ts'
+import type { Source } from '../core/source.ts'
 
 /** Stands for a value that the loop has to decode: not reached yet, taken already, or its bytes are bad. */
 const undecoded: unique symbol = Symbol('undecoded')
@@ -15,13 +15,16 @@ export class InputChunk {
   /** The first record that is not committed yet. */
   start = 0
   #ahead: unknown[] | undefined
+  readonly #given: readonly unknown[] | undefined
 
   constructor(records: RecordChunk) {
     this.records = records
+    this.#given = records.given
   }
 
   /** The value of a record, decoded from its bytes unless that was done ahead; each is given out once, so a replay decodes anew. */
-  take(index: number, source: TopicSource<unknown>): unknown {
+  take(index: number, source: Source<unknown>): unknown {
+    if (this.#given !== undefined) return this.#given[index]
     const ahead = this.#ahead
     if (ahead !== undefined) {
       const value = ahead[index]
@@ -35,8 +38,8 @@ export class InputChunk {
   }
 
   /** Decodes values while the task has nothing else to do; stops when `stopped` says so. */
-  async decodeAhead(source: TopicSource<unknown>, clock: Clock, stopped: () => boolean): Promise<void> {
-    if (this.#ahead !== undefined) return
+  async decodeAhead(source: Source<unknown>, clock: Clock, stopped: () => boolean): Promise<void> {
+    if (this.#ahead !== undefined || this.#given !== undefined) return
     const { size } = this.records
     const ahead: unknown[] = new Array(size).fill(undecoded)
     this.#ahead = ahead

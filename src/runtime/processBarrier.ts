@@ -63,7 +63,7 @@ class PipeRun {
     this.#batch = batch
     this.#info = info
     this.#parts = parts
-    this.#callbacks = parts.operator.callbacks()
+    this.#callbacks = parts.operator.begin()
     this.#all = batch.openGroup(owners, undefined)
     // What the fields of a run's own object hold cannot be undone.
     if (parts.operator.isClass) batch.join(this.#all)
@@ -116,7 +116,7 @@ class PipeRun {
   }
 
   #stands(owner: number): boolean {
-    return this.#batch.position(owner) !== undefined
+    return this.#batch.standing(owner) !== undefined
   }
 
   /** Calls back for all items of the run at once. */

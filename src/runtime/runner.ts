@@ -7,11 +7,13 @@
  */
 import { type Clock, sleep } from '../core/clock.ts'
 import { byStream } from '../core/describe.ts'
-import { FenceLostError, PlanError, SettingsError } from '../core/errors.ts'
+import { defaultErrorPolicy, type ErrorPolicy } from '../core/errorPolicy.ts'
+import { FenceLostError, messageOf, PlanError, SettingsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { PlanLeaf, SinkNode, SourceNode } from '../core/plan.ts'
+import { planHash } from '../core/planHash.ts'
 import type { Sink } from '../core/sink.ts'
-import type { AssignedPartition, Assignment, SourceClient, TopicSource } from '../core/source.ts'
+import type { AssignedPartition, Assignment, Source, SourceClient } from '../core/source.ts'
 import type { Store } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
@@ -39,10 +41,19 @@ export interface RunnerSettings {
   readonly from: StartFrom | undefined
   readonly clock: Clock
   readonly log: Logger
+  /**
+   * How often the error collector is looked at for items that have to be run: those that somebody asks for, and those that
+   * another process has put off. Without it nobody looks, but for what a task itself has put off.
+   */
+  readonly lookForWaitingMs?: number
+  /** Default: Math.random. */
+  readonly random?: () => number
   /** Shows whoever watches which step runs. Default: shown to nobody. */
   readonly cursor?: Cursor
   /** How a source is read, where it is not as the plan says: test drivers freeze what was decoded. */
-  readonly readAs?: (source: TopicSource<unknown>) => TopicSource<unknown>
+  readonly readAs?: (source: Source<unknown>) => Source<unknown>
+  /** Whether all that a source has commits in one transaction. Only for sources that end. Default: false. */
+  readonly isWhole?: boolean
   readonly onCommit?: (report: CommitReport) => void
   readonly onBatch?: (batch: Batch, end: BatchEnd, task: { readonly stream: string }) => void
 }
@@ -50,6 +61,8 @@ export interface RunnerSettings {
 interface StreamPlan {
   readonly name: string
   readonly plan: TaskPlan
+  readonly policy: ErrorPolicy
+  readonly hash: string
   readonly source: SourceNode
   readonly sinks: readonly Sink<never>[]
 }
@@ -62,6 +75,7 @@ export class Runner {
   readonly #running = new Map<Task, Promise<void>>()
   #assignments: Promise<void> = Promise.resolve()
   #assigned = 0
+  readonly #ended = new AbortController()
   #stopping = false
   #failure: { readonly error: unknown } | undefined
   #listeners: (() => void)[] = []
@@ -92,6 +106,23 @@ export class Runner {
       },
       (error) => this.#fail(error),
     )
+    void this.#lookForWaiting()
+  }
+
+  /** Looks for items in the collector that tasks of this process have to run, until the runner stops. */
+  async #lookForWaiting(): Promise<void> {
+    const { clock, store, app, log, lookForWaitingMs } = this.#settings
+    while (lookForWaitingMs !== undefined && !this.#stopping && this.#failure === undefined) {
+      await sleep(clock, lookForWaitingMs, this.#ended.signal)
+      if (this.#stopping || this.#running.size === 0) continue
+      try {
+        for (const { stream, partition } of await store.waitingTasks(app)) {
+          for (const task of this.#running.keys()) if (task.isOf(stream, partition)) task.lookForWaiting()
+        }
+      } catch (error) {
+        log.debug({ error: messageOf(error) }, 'the error collector could not be looked at')
+      }
+    }
   }
 
   /** Tasks of the present assignment. */
@@ -122,6 +153,7 @@ export class Runner {
   async stop(deadlineMs: number): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
+    this.#ended.abort()
     const { clock, client } = this.#settings
     for (const task of this.#running.keys()) task.drain()
     const ended = Promise.allSettled(this.#running.values())
@@ -142,6 +174,7 @@ export class Runner {
 
   #fail(error: unknown): void {
     this.#failure ??= { error }
+    this.#ended.abort()
     this.#changed()
   }
 
@@ -179,6 +212,10 @@ export class Runner {
         partition: partition.partition,
         source: readAs?.(source) ?? source,
         sourceStep: stream.source.name,
+        policy: stream.policy,
+        isWhole: this.#settings.isWhole ?? false,
+        planHash: stream.hash,
+        random: this.#settings.random ?? Math.random,
         clock,
         log,
         cursor,
@@ -195,7 +232,8 @@ export class Runner {
     const ended = task.run().then(
       () => undefined,
       (error: unknown) => {
-        if (error instanceof FenceLostError) {
+        // An input that ends cannot be read again by whoever lost it.
+        if (error instanceof FenceLostError && !partition.ends) {
           log.warn(
             { stream: stream.name, partition: partition.partition, error: error.message },
             'another owner has the partition',
@@ -246,7 +284,7 @@ function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
     const { steps } = plan
     const sinks = steps.filter((step): step is SinkNode => step.kind === 'sink').map((step) => step.sink)
     const source = steps.find((step): step is SourceNode => step.kind === 'source') as SourceNode
-    return { name, plan, source, sinks: [...new Set(sinks)] }
+    return { name, plan, policy: policyOf(name, own), hash: planHash(own), source, sinks: [...new Set(sinks)] }
   })
   for (const [index, stream] of streams.entries()) {
     const topic = stream.source.source.name
@@ -260,6 +298,20 @@ function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
     }
   }
   return streams
+}
+
+/** One policy for a stream: that of its leaves. */
+function policyOf(stream: string, leaves: readonly PlanLeaf[]): ErrorPolicy {
+  const stated = new Set(leaves.flatMap(({ policy }) => policy ?? []))
+  if (stated.size > 1) {
+    throw new PlanError('MR-PLAN-POLICY', {
+      what: `stream "${stream}" has ${stated.size} error policies`,
+      why: 'It is one stream whatever its branches: a policy is that of all of them.',
+      fix: 'Say it once, before the stream branches.',
+      place: { stream },
+    })
+  }
+  return [...stated][0] ?? defaultErrorPolicy
 }
 
 function unclearStart(app: string, found: string): SettingsError {

@@ -1,20 +1,22 @@
 /** What a throw means: the one place where anything that a callback threw becomes the fate of items. */
 import {
   FenceLostError,
+  HaltedError,
   InternalError,
   ItemError,
+  messageOf,
   PlanError,
   SettingsError,
   SourceError,
   StoreError,
 } from '../core/errors.ts'
 import { Outcome } from '../core/outcome.ts'
-import { Signal, type SignalWatch } from '../core/signal.ts'
+import { Signal, type SignalRequest, type SignalWatch } from '../core/signal.ts'
 import type { Batch } from './batch.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
 
 /** Errors that no item is to blame for: the plan, the settings or the surroundings are wrong, and every item would fail. */
-const notTheItem = [PlanError, SettingsError, SourceError, StoreError, FenceLostError, InternalError]
+const notTheItem = [PlanError, SettingsError, SourceError, StoreError, FenceLostError, HaltedError, InternalError]
 
 /**
  * Settles an owner that threw: all of its items, when it is a group and threw a signal.
@@ -60,6 +62,10 @@ function collectOwner(batch: Batch, owner: number, error: unknown): void {
 }
 
 function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
+  if (batch.waiting !== undefined && (request.kind === 'break' || request.kind === 'error')) {
+    collectOwner(batch, owner, stoppedReplay(batch, owner, request))
+    return
+  }
   switch (request.kind) {
     case 'continue':
       batch.reach(owner, Outcome.continued)
@@ -78,6 +84,18 @@ function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
     default:
       request satisfies never
   }
+}
+
+/** An item that comes from the collector stops nothing but itself: else it would hold up the partition again and again. */
+function stoppedReplay(batch: Batch, owner: number, request: SignalRequest & { kind: 'break' | 'error' }): ItemError {
+  const why =
+    request.kind === 'break' ? request.reason : request.cause === undefined ? undefined : messageOf(request.cause)
+  return new ItemError('MR-SIGNAL-REPLAY', {
+    what: `signal.${request.kind}() was raised for an item that comes from the error collector${why === undefined ? '' : `: ${why}`}`,
+    why: 'Such an item is run by itself, after others of its partition: it stays in the collector.',
+    place: { stream: batch.streamNameOf(owner), step: batch.step },
+    cause: request.kind === 'error' ? request.cause : undefined,
+  })
 }
 
 /** The error for a signal that was raised during a callback and did not arrive: the user's own code caught it. */

@@ -15,17 +15,23 @@
  */
 import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
+import { HaltedError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
+import type { RecordChunk } from '../core/record.ts'
+import { recordListChunk } from '../core/recordListChunk.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition } from '../core/source.ts'
-import type { Claim, SourceProgress, Store } from '../core/store.ts'
+import type { Claim, SourceProgress, Store, WaitingItem } from '../core/store.ts'
+import { keyTextOf } from './applyPolicy.ts'
 import { Batch } from './batch.ts'
 import type { Budget } from './budget.ts'
 import { CallMemory } from './callMemory.ts'
 import { checkPosition } from './checkPosition.ts'
 import { type BatchEnd, closeBatch } from './closeBatch.ts'
+import { tooMuchForOneBatch } from './endingInput.ts'
 import { Graph } from './graph.ts'
 import { Inbox } from './inbox.ts'
+import { InputChunk } from './inputChunk.ts'
 import { maxBatchItems } from './owner.ts'
 import type { TaskInfo } from './taskInfo.ts'
 import type { TaskPlan } from './taskStreams.ts'
@@ -40,16 +46,28 @@ export interface CommitLimits {
 }
 
 /** Why a batch was closed. */
-export type CloseReason = 'drained' | 'items' | 'bytes' | 'time' | 'group' | 'break' | 'cut' | 'stop'
+export type CloseReason =
+  | 'drained'
+  | 'items'
+  | 'bytes'
+  | 'time'
+  | 'group'
+  | 'break'
+  | 'cut'
+  | 'stop'
+  | 'halted'
+  | 'waiting'
 
 /** What one commit did. */
 export interface CommitReport {
   readonly stream: string
   readonly partition: number
   readonly reason: CloseReason
-  /** Items of the batch: the sum over its outcomes. */
+  /** Items of the batch: the sum over its outcomes. Where the reason is `waiting`, they came from the error collector. */
   readonly items: number
   readonly outcomes: OutcomeCounts
+  /** Of the streams that depend on this one or are triggered by it. */
+  readonly streams: BatchEnd['streams']
   readonly rows: number
   /** Reasons of ignored items, with how many gave each. */
   readonly ignored: ReadonlyMap<string, number>
@@ -81,6 +99,9 @@ export interface TaskSettings {
 /** How long a batch waits for the next chunk when the log is known to go on: longer than a fetch takes, shorter than anybody notices. */
 const fetchPatienceMs = 20
 
+/** Items of the collector that are run in one batch at most. */
+const maxWaitingItems = 1_000
+
 export type TaskState = 'claiming' | 'waiting' | 'filling' | 'committing' | 'retrying' | 'paused' | 'parked' | 'ended'
 
 export class Task {
@@ -100,6 +121,9 @@ export class Task {
   /** The most items that the next batch takes: small after refusals, so that a bad run costs no more than it must. */
   #cap: number
   #listeners: (() => void)[] = []
+  readonly #timers = new Set<() => void>()
+  /** Whether items in the collector wait for this task, as far as it has been told. */
+  #isAwaited = false
 
   constructor(settings: TaskSettings) {
     this.#settings = settings
@@ -122,6 +146,10 @@ export class Task {
     return this.#info.stream
   }
 
+  isOf(stream: string, partition: number): boolean {
+    return this.#info.stream === stream && this.#info.partition === partition
+  }
+
   get state(): TaskState {
     return this.#state
   }
@@ -139,6 +167,7 @@ export class Task {
   /** Whether nothing happens until a record comes or time passes: everything fetched was taken, or has to wait. */
   get isIdle(): boolean {
     const inbox = this.#inbox
+    if (this.#isAwaited && this.#state === 'waiting') return false
     if (this.#state === 'waiting') {
       const taken = this.#open ? this.#batch.chunks.length : 0
       return inbox !== undefined && inbox.chunks.length <= taken && (this.#open || !this.#graph.hasLateValues)
@@ -155,15 +184,26 @@ export class Task {
       // Ends by itself when the inbox is closed or the partition revoked; a failure shows in the inbox.
       void inbox.readFrom(this.#settings.partition)
       while (!this.#stopping) {
-        await this.#until(() => inbox.chunks.length > 0 || this.#graph.hasLateValues || inbox.failure !== undefined)
-        if (inbox.failure !== undefined) throw inbox.failure
+        await this.#until(
+          () =>
+            inbox.chunks.length > 0 ||
+            this.#graph.hasLateValues ||
+            inbox.failure !== undefined ||
+            inbox.ended ||
+            this.#isAwaited,
+        )
+        // Of an input that ends, what came before commits as it would have without the failure.
+        if (inbox.failure !== undefined && !(this.#ends && inbox.chunks.length > 0)) throw inbox.failure
         if (this.#stopping) break
         this.#open = true
-        await this.#runBatch(inbox)
+        if (this.#isAwaited) await this.#runWaiting()
+        else await this.#runBatch(inbox)
+        this.#open = false
       }
     } finally {
       this.#inbox?.close()
       this.#graph.close()
+      for (const cancel of this.#timers) cancel()
       this.#enter('ended')
     }
   }
@@ -171,6 +211,12 @@ export class Task {
   /** Finishes the open batch, and ends. */
   drain(): void {
     this.#draining = true
+    this.#changed()
+  }
+
+  /** Tells that items in the collector wait for this task: it runs them between two batches. */
+  lookForWaiting(): void {
+    this.#isAwaited = true
     this.#changed()
   }
 
@@ -187,6 +233,11 @@ export class Task {
 
   get #maxItems(): number {
     return Math.min(this.#settings.limits.maxItems, maxBatchItems)
+  }
+
+  /** Whether the input has an end. */
+  get #ends(): boolean {
+    return this.#settings.partition.ends === true
   }
 
   get #stopping(): boolean {
@@ -216,6 +267,8 @@ export class Task {
     const begin: SourceProgress = { source: info.sourceStep, nextOffset: await start(), fingerprint: null }
     if (this.#stopping) return
     this.#claim = await store.claim(task, [begin])
+    this.#mindHalt(this.#claim)
+    await this.#holdKeys()
     const progress = this.#claim.progress[0] as SourceProgress
     await checkPosition(partition, progress, info.stream)
     this.#endOffset = progress.nextOffset
@@ -224,43 +277,123 @@ export class Task {
     info.log.info({ stream: info.stream, partition: info.partition, from: progress.nextOffset }, 'reading')
   }
 
+  /** A plan that was halted does not run; another one begins with a clean sheet. */
+  #mindHalt(claim: Claim): void {
+    if (claim.halted === null) return
+    if (claim.halted.plan === this.#info.planHash) throw this.#halted(claim.halted.reason)
+    claim.halted = null
+    claim.budget = null
+  }
+
+  /** Items of keys that have one in the collector wait behind it. */
+  async #holdKeys(): Promise<void> {
+    if (!this.#info.policy.park) return
+    this.#batch.held = new Set(await this.#settings.store.heldKeys((this.#claim as Claim).task))
+  }
+
   async #runBatch(inbox: Inbox): Promise<void> {
     const { clock, log } = this.#info
     const batch = this.#batch
-    const claim = this.#claim as Claim
     this.#enter('filling')
     batch.open(clock.now())
     this.#graph.reset()
-    const reason = await this.#fill(inbox)
+    const reason = this.#ends ? await this.#fillToEnd(inbox) : await this.#fill(inbox)
     if (this.#abandon.signal.aborted) return
-    this.#enter('committing')
     let ended = false
     const ahead = this.#decodeAhead(inbox, () => ended)
-    const end = await closeBatch({
-      batch,
-      graph: this.#graph,
-      info: this.#info,
-      store: this.#settings.store,
-      claim,
-      settled: () => this.#abandon.signal.aborted,
-      retrying: (waits) => this.#enter(waits ? 'retrying' : 'committing'),
-    }).finally(() => {
+    const end = await this.#close().finally(() => {
       ended = true
     })
     await ahead
     if (end === undefined) return
     this.#settings.onBatch?.(batch, end)
     this.#report(end, reason)
+    this.#holdFallen()
+    this.#comeBack()
     inbox.consume(batch)
     batch.committed()
     if (batch.left === 0) this.#memory.clear()
     this.#graph.committed()
-    this.#cap = end.refusals > 2 ? Math.max(16, end.items >> 2) : Math.min(this.#maxItems, this.#cap * 4)
-    this.#open = false
+    this.#cap =
+      end.refusals > 2 && !this.#info.isWhole ? Math.max(16, end.items >> 2) : Math.min(this.#maxItems, this.#cap * 4)
+    if (end.halted !== undefined) throw this.#halted(end.halted)
+    if (this.#ends && (end.broke !== undefined || (batch.isLast && inbox.chunks.length === 0))) this.#draining = true
     if (end.broke !== undefined) {
       log.warn({ ...end.broke, stream: this.#info.stream, partition: this.#info.partition }, 'broken off')
       await this.#pause(end.broke.resumeAfterMs, clock)
     }
+  }
+
+  #close(): Promise<BatchEnd | undefined> {
+    this.#enter('committing')
+    return closeBatch({
+      batch: this.#batch,
+      graph: this.#graph,
+      info: this.#info,
+      store: this.#settings.store,
+      claim: this.#claim as Claim,
+      memory: this.#memory,
+      settled: () => this.#abandon.signal.aborted,
+      retrying: (waits) => this.#enter(waits ? 'retrying' : 'committing'),
+    })
+  }
+
+  /** Runs items that come from the collector, in a batch of their own: what becomes of them is settled with it. */
+  async #runWaiting(): Promise<void> {
+    const { clock, partition, source } = this.#info
+    const batch = this.#batch
+    this.#isAwaited = false
+    const items = await this.#settings.store.takeWaiting(this.#claim as Claim, maxWaitingItems)
+    if (items.length === 0) return this.#holdKeys()
+    this.#enter('filling')
+    batch.open(clock.now(), items)
+    this.#graph.reset()
+    for (const { offset, remembered } of items) if (remembered !== null) this.#memory.unpack(offset, remembered)
+    const input = new InputChunk(waitingChunk(source.name, partition, items))
+    await this.#graph.run({ kind: 'chunk', chunk: batch.add(input, items.length) })
+    const end = await this.#close()
+    if (end === undefined) return
+    this.#settings.onBatch?.(batch, end)
+    this.#report(end, 'waiting')
+    this.#graph.committed()
+    if (batch.left === 0) this.#memory.clear()
+    this.#comeBack()
+    await this.#holdKeys()
+    // More of them than one batch takes, those behind a cut, and those that were parked behind one that has now ended.
+    if (items.length === maxWaitingItems || end.items < items.length || this.#info.policy.park) this.#isAwaited = true
+  }
+
+  /** Looks for the items that the batch has put off when their time has come. */
+  #comeBack(): void {
+    for (const { fall } of this.#batch.fallen()) {
+      if (fall.kind !== 'deferred') continue
+      const cancel = this.#info.clock.schedule(fall.retryInMs, () => {
+        this.#timers.delete(cancel)
+        this.lookForWaiting()
+      })
+      this.#timers.add(cancel)
+    }
+  }
+
+  /** Items that have failed in the batch hold up their keys from now on. */
+  #holdFallen(): void {
+    if (!this.#info.policy.park) return
+    const held = new Set(this.#batch.held)
+    for (const { item, fall } of this.#batch.fallen()) {
+      const key = fall.kind === 'ignored' ? null : keyTextOf(this.#batch, item)
+      if (key !== null) held.add(key)
+    }
+    this.#batch.held = held
+  }
+
+  #halted(reason: string): HaltedError {
+    const { app, stream, partition, source } = this.#info
+    return new HaltedError('MR-HALTED', {
+      what: `stream "${stream}" is halted: ${reason}`,
+      why: 'Its error budget is used up; going on could move the whole topic into the error collector.',
+      fix: `Look with "millrace errors list --group ${app}", mend the plan and start it, or go on as it is with "millrace resume --group ${app}".`,
+      place: { stream, topic: source.name, partition },
+    })
   }
 
   /** Takes chunks into the batch until it is full, or nothing is left to take. */
@@ -292,6 +425,37 @@ export class Task {
       else if (inbox.full || inbox.fetchedTo >= this.#endOffset) return 'drained'
       else if (!(await this.#waitForChunk(inbox, fetchPatienceMs))) return 'drained'
     }
+  }
+
+  /**
+   * Of an input that ends, a batch takes what its limit allows, however long that takes: where it is cut depends on nothing
+   * else, no group is closed by time, and what does not fit fails.
+   */
+  async #fillToEnd(inbox: Inbox): Promise<CloseReason> {
+    const batch = this.#batch
+    const { maxBytes } = this.#settings.limits
+    for (;;) {
+      const input = inbox.chunks[batch.chunks.length]
+      if (input !== undefined) {
+        const chunk = batch.add(input, this.#cap - batch.size)
+        // After signal.error() everything is run again, so what else belongs to the batch is only taken.
+        if (batch.interrupt === undefined) await this.#graph.run({ kind: 'chunk', chunk })
+        if (batch.broke !== undefined || batch.interrupt?.kind === 'fatal') break
+        if (Math.max(batch.byteSize, batch.writeSet.byteSize) >= maxBytes || batch.size >= maxBatchItems) {
+          throw tooMuchForOneBatch(this.#info, batch, maxBytes)
+        }
+        if (batch.size >= this.#cap) return 'items'
+      } else {
+        if (this.#stopping) return 'stop'
+        if (inbox.failure !== undefined) throw inbox.failure
+        if (inbox.ended) break
+        const taken = batch.chunks.length
+        await this.#until(() => inbox.chunks.length > taken || inbox.ended || inbox.failure !== undefined)
+        this.#enter('filling')
+      }
+    }
+    batch.isLast = true
+    return batch.broke === undefined ? 'drained' : 'break'
   }
 
   /** Keeps the batch open for more records: an open group until its deadline, a backlog as long as a fetch may take. */
@@ -333,9 +497,10 @@ export class Task {
     onCommit({
       stream: this.#info.stream,
       partition: this.#info.partition,
-      reason: end.broke !== undefined ? 'break' : end.cut ? 'cut' : reason,
+      reason: closeReasonOf(end, reason),
       items: end.items,
       outcomes: end.outcomes,
+      streams: end.streams,
       rows: end.rows,
       ignored: end.ignored,
       bytes: this.#batch.byteSize,
@@ -345,4 +510,18 @@ export class Task {
     })
     partition.hint(nextOffset)
   }
+}
+
+function closeReasonOf(end: BatchEnd, reason: CloseReason): CloseReason {
+  if (end.halted !== undefined) return 'halted'
+  if (end.broke !== undefined) return 'break'
+  return end.cut ? 'cut' : reason
+}
+
+function waitingChunk(topic: string, partition: number, items: readonly WaitingItem[]): RecordChunk {
+  const records = items.map(({ offset, timestamp, key, value, headers }) => {
+    return { offset, timestamp: timestamp?.getTime() ?? 0, key, value, headers }
+  })
+  const last = items.at(-1)?.offset ?? 0
+  return recordListChunk({ topic, partition, records, nextOffset: last + 1, endOffset: last + 1 })
 }

@@ -1,7 +1,8 @@
 import type { Clock } from '../core/clock.ts'
+import type { ErrorPolicy } from '../core/errorPolicy.ts'
 import type { Place } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import type { TopicSource } from '../core/source.ts'
+import type { Source } from '../core/source.ts'
 import type { Batch } from './batch.ts'
 import type { Cursor } from './cursor.ts'
 import { noItem } from './owner.ts'
@@ -11,11 +12,19 @@ export interface TaskInfo {
   readonly app: string
   readonly stream: string
   readonly partition: number
-  readonly source: TopicSource<unknown>
+  readonly source: Source<unknown>
   /** The step that reads: `from:flights`. */
   readonly sourceStep: string
   readonly clock: Clock
   readonly log: Logger
+  /** What becomes of items that fail. */
+  readonly policy: ErrorPolicy
+  /** Whether all that the source has commits in one transaction: then a batch is not cut where rows are refused. */
+  readonly isWhole: boolean
+  /** Recognises the plan: one that was halted is not run again as it is. */
+  readonly planHash: string
+  /** A number from 0 to below 1, by chance. */
+  readonly random: () => number
   /** Shows which step runs now. One for all tasks: one at a time runs. */
   readonly cursor: Cursor
   /** Aborts when the task has to stop at once: its partition was taken away, or the service goes down. */

@@ -40,6 +40,10 @@ export class UncheckedRows implements RowBuffer {
     this.#rows.length = length
   }
 
+  eachOwner(callback: (owner: number) => void): void {
+    for (const { owner } of this.#rows) callback(owner)
+  }
+
   /** @throws what the buffer throws for a row that does not fit its table */
   moveTo(buffer: RowBuffer): void {
     for (const { row, owner } of this.#rows) buffer.append(row, owner)

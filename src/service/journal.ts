@@ -65,6 +65,8 @@ export class Journal {
     const { records } = chunk.input
     const place = { stream, topic: records.topic, partition: records.partition, offset: records.offset(index) }
     if (fall.kind === 'ignored') this.#log.warn({ ...place, reason: fall.reason }, 'item ignored')
+    else if (fall.kind === 'parked') this.#log.warn(place, 'item waits behind an earlier one of its key')
+    else if (fall.kind === 'deferred') this.#log.warn({ ...place, retryInMs: fall.retryInMs }, 'item put off')
     else this.#log.warn({ ...place, step: fall.step, error: messageOf(fall.error) }, 'item collected')
   }
 }

@@ -45,6 +45,8 @@ export interface ServiceParts {
 }
 
 const lookEveryMs = 100
+/** As soon as somebody who has asked for a replay expects to see something. */
+const lookForWaitingMs = 1_000
 
 /** Shares of a stop: half of the first is for open batches, half for leaving; the others are for what hangs even then. */
 const runnerStopMs = 6_000
@@ -88,6 +90,7 @@ export class Service implements App {
       limits: parts.commit,
       buffer: parts.buffer,
       from: parts.from,
+      lookForWaitingMs,
       clock,
       log,
       ...(parts.cursor === undefined ? {} : { cursor: parts.cursor }),

@@ -1,4 +1,5 @@
 import { systemClock } from '../core/clock.ts'
+import { requireTopics } from '../core/plan.ts'
 import type { SourceClient } from '../core/source.ts'
 import { forgottenSinks, leavesOf, type Plan } from '../stream.ts'
 import type { App } from './app.ts'
@@ -27,6 +28,7 @@ export type { KafkaConnection, StartSettings } from './settings.ts'
  */
 export async function start(plan: Plan, settings: StartSettings): Promise<App> {
   const leaves = leavesOf(plan)
+  requireTopics('start()', leaves)
   const resolved = resolveSettings(settings)
   const { group, from, commit, buffer, stallAfterMs, blockedAfterMs, logger, signal } = resolved
   signal?.throwIfAborted()

@@ -251,9 +251,13 @@ export class Scene {
       close: () => store.close(),
       createBuffers: (sinks) => store.createBuffers(sinks),
       readProgress: (of) => answer(() => store.readProgress(of)),
+      removeProgress: (of) => answer(() => store.removeProgress(of)),
       holdRows: (sinks) => answer(() => store.holdRows(sinks)),
       claim: (task, starts) => answer(() => store.claim(task, starts)),
       commit: (request) => answer(() => this.#commit(process(), request)),
+      waitingTasks: (of) => answer(() => store.waitingTasks(of)),
+      takeWaiting: (claim, limit) => answer(() => store.takeWaiting(claim, limit)),
+      heldKeys: (task) => answer(() => store.heldKeys(task)),
     }
   }
 

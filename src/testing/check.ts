@@ -3,7 +3,7 @@ import type { Arbitrary } from 'fast-check'
 import { SettingsError } from '../core/errors.ts'
 import { type OptionRules, validateOptions } from '../core/options.ts'
 import type { OutcomeName } from '../core/outcome.ts'
-import { stepsOf } from '../core/plan.ts'
+import { requireTopics, stepsOf } from '../core/plan.ts'
 import type { Sink } from '../core/sink.ts'
 import type { TopicSource } from '../core/source.ts'
 import { leavesOf, type Plan } from '../stream.ts'
@@ -129,8 +129,9 @@ export async function checkOver(
   validate(options)
   const fc = await loadFastCheck()
   const { maxRecords = 20, except = [], numRuns = 100, model, refuses } = options
-  const steps = stepsOf(leavesOf(typeof plan === 'function' ? plan() : plan))
-  const topics = new Map(steps.flatMap((step) => (step.kind === 'source' ? [[step.source.name, step.source]] : [])))
+  const leaves = leavesOf(typeof plan === 'function' ? plan() : plan)
+  const steps = stepsOf(leaves)
+  const topics = new Map(requireTopics('check()', leaves).map((source) => [source.name, source]))
   const groups = planLawGroups(fc, {
     laws: new PlanLaws({ plan, except: new Set(except), model, refuses, makeStore }),
     sources: sourcesOf(fc, topics, options.input),

@@ -1,4 +1,4 @@
-import type { TopicSource } from '../core/source.ts'
+import type { Source } from '../core/source.ts'
 
 /**
  * Freezes a value and all that it holds: values are immutable by contract, and a callback that changes one shows at once.
@@ -12,7 +12,7 @@ function deepFreeze<T>(value: T): T {
 }
 
 /** A source whose values are frozen when they are decoded. */
-export function frozen(source: TopicSource<unknown>): TopicSource<unknown> {
+export function frozen(source: Source<unknown>): Source<unknown> {
   const { codec } = source
   return { ...source, codec: { ...codec, decode: (...range) => deepFreeze(codec.decode(...range)) } }
 }

@@ -5,10 +5,10 @@
  */
 import { setMaxListeners } from 'node:events'
 import { InternalError } from '../core/errors.ts'
+import { recordListChunk } from '../core/recordListChunk.ts'
 import type { AssignedPartition, Assignment, LogBounds, SourceClient, TopicPartition } from '../core/source.ts'
 import { assignPartitions } from '../kafka/assign.ts'
 import { PartitionReader } from '../kafka/partitionReader.ts'
-import { recordListChunk } from '../kafka/recordListChunk.ts'
 import { missingTopic, offsetGap } from '../kafka/sourceErrors.ts'
 import { MemoryLog, type MemoryRecord } from './memoryLog.ts'
 

@@ -1,7 +1,7 @@
 /** The log of one partition in memory: what a reader of committed records sees of it. */
 import type { RecordHeader } from '../core/record.ts'
+import type { PlainRecord } from '../core/recordListChunk.ts'
 import type { LogBounds } from '../core/source.ts'
-import type { PlainRecord } from '../kafka/recordListChunk.ts'
 
 /** A record to append; what is left out is null, no headers, and 0. */
 export interface MemoryRecord {

@@ -9,17 +9,21 @@ import {
   type Claim,
   type CollectedItem,
   type CommitRequest,
+  type Halt,
   RowsRefused,
   type SourceProgress,
   type Store,
   type TaskId,
 } from '../core/store.ts'
+import { MemoryCollector } from './_memoryCollector.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
 export interface MemoryStoreOptions {
   /** The SQLSTATE with which a table would refuse a row; undefined when it takes it. */
   readonly refuses?: (table: string, row: Row, present: readonly Row[]) => string | undefined
+  /** The store's clock, in milliseconds. Default: the machine's. */
+  readonly clock?: () => number
 }
 
 /** Rows of one open batch, each with its owner. */
@@ -45,18 +49,23 @@ export class MemoryBuffer implements RowBuffer {
     this.rows.length = length
     this.owners.length = length
   }
+  eachOwner(callback: (owner: number) => void): void {
+    this.owners.forEach(callback)
+  }
 }
 
 interface StoredProgress {
   owner: string
   version: number
+  budget: string | null
+  halted: Halt | null
   progress: readonly SourceProgress[]
 }
 
 const clashes = new Set(['23505', '23503', '23P01'])
 
 export class MemoryStore implements Store {
-  readonly collected: CollectedItem[] = []
+  readonly collector: MemoryCollector
   /** Commits so far. */
   commits = 0
   readonly #options: MemoryStoreOptions
@@ -66,11 +75,17 @@ export class MemoryStore implements Store {
 
   constructor(options: MemoryStoreOptions = {}) {
     this.#options = options
+    this.collector = new MemoryCollector(options.clock ?? Date.now)
   }
 
   /** Rows of a table, in the order in which they were written. */
   rows(table: string): readonly Row[] {
     return this.#tables.get(table) ?? []
+  }
+
+  /** Items in the error collector that are not settled. */
+  get collected(): readonly CollectedItem[] {
+    return this.collector.items
   }
 
   async open(): Promise<void> {}
@@ -89,6 +104,10 @@ export class MemoryStore implements Store {
       )
   }
 
+  async removeProgress(app: string): Promise<void> {
+    for (const [key, { task }] of this.#progress) if (task.app === app) this.#progress.delete(key)
+  }
+
   async holdRows(sinks: readonly Sink<never>[]): Promise<readonly string[]> {
     return sinks.map((sink) => sink.name).filter((name) => this.rows(name).length > 0)
   }
@@ -100,8 +119,9 @@ export class MemoryStore implements Store {
     const version = (known?.version ?? 0) + 1
     const progress = starts.map((start) => known?.progress.find(({ source }) => source === start.source) ?? start)
     const others = known?.progress.filter(({ source }) => !starts.some((start) => start.source === source)) ?? []
-    this.#progress.set(key, { task, owner, version, progress: [...others, ...progress] })
-    return { task, owner, version, progress }
+    const { budget = null, halted = null } = known ?? {}
+    this.#progress.set(key, { task, owner, version, budget, halted, progress: [...others, ...progress] })
+    return { task, owner, version, progress, budget, halted }
   }
 
   async commit(request: CommitRequest): Promise<void> {
@@ -114,7 +134,10 @@ export class MemoryStore implements Store {
       })
     }
     this.#tables = this.#written(request)
-    this.collected.push(...request.collected)
+    this.collector.add(claim.task.app, request.collected)
+    this.collector.settle(request.settled)
+    known.budget = request.budget
+    known.halted = request.halted
     known.version++
     known.progress = [
       ...known.progress.filter(({ source }) => !request.progress.some((row) => row.source === source)),
@@ -122,6 +145,23 @@ export class MemoryStore implements Store {
     ]
     claim.version = known.version
     this.commits++
+  }
+
+  async waitingTasks(app: string) {
+    return this.collector.waitingTasks(app)
+  }
+
+  async takeWaiting({ task }: Claim, limit: number) {
+    return this.collector.take(task, limit)
+  }
+
+  async heldKeys(task: TaskId) {
+    return this.collector.heldKeys(task)
+  }
+
+  /** Lets streams that were halted run again. */
+  resume(): void {
+    for (const known of this.#progress.values()) Object.assign(known, { budget: null, halted: null })
   }
 
   /** The tables with the rows of a batch, owner by owner in offset order, so that the first that does not fit is known. */

@@ -182,6 +182,9 @@ class Session<Row extends object> {
       position: (owner) => (undone(indexOf(owner)) ? undefined : indexOf(owner)),
       allInOrder: false,
       collected: [],
+      settled: [],
+      budget: null,
+      halted: null,
     })
     this.#position = nextOffset
     this.#buffer.truncate(0)

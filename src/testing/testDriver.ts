@@ -4,7 +4,7 @@ import { messageOf, SettingsError } from '../core/errors.ts'
 import { silentLogger } from '../core/logger.ts'
 import { type OptionRules, validateOptions } from '../core/options.ts'
 import { noOutcomes, type OutcomeCounts, type OutcomeName } from '../core/outcome.ts'
-import { stepsOf } from '../core/plan.ts'
+import { requireTopics } from '../core/plan.ts'
 import type { RecordHeader } from '../core/record.ts'
 import type { Sink } from '../core/sink.ts'
 import type { TopicSource } from '../core/source.ts'
@@ -72,6 +72,8 @@ export interface TestDriver {
   errors(): readonly CollectedItem[]
   /** Items by outcome: they add up to the items sent and committed. */
   counts(): OutcomeCounts
+  /** Runs the items of the error collector again, as `millrace errors replay` does. */
+  replay(): Promise<void>
   /** A report for each commit. */
   commits(): readonly CommitReport[]
   stop(): Promise<void>
@@ -116,8 +118,8 @@ class Driver implements TestDriver {
     const leaves = leavesOf(plan)
     this.#clock = new VirtualClock(now.getTime())
     this.#broker = createMemoryBroker({ chunkRecords: chunk })
-    this.#store = new MemoryStore(options)
-    this.#topics = new Set(stepsOf(leaves).flatMap((step) => (step.kind === 'source' ? [step.source.name] : [])))
+    this.#store = new MemoryStore({ clock: () => this.#clock.now(), ...options })
+    this.#topics = new Set(requireTopics('testDriver()', leaves).map(({ name }) => name))
     this.#streams = new Set(leaves.map(({ name }) => name))
     for (const topic of this.#topics) this.#broker.createTopic(topic, partitions)
     this.#runner = new Runner({
@@ -190,6 +192,12 @@ class Driver implements TestDriver {
     return counts
   }
 
+  async replay(): Promise<void> {
+    this.#store.collector.replay()
+    for (const task of this.#runner.tasks) task.lookForWaiting()
+    await this.#settle()
+  }
+
   commits(): readonly CommitReport[] {
     return this.#reports
   }
@@ -240,7 +248,12 @@ class Driver implements TestDriver {
         const outcome = batch.outcomeIn(at, item)
         if (outcome === undefined) continue
         const fall = batch.falls.get(ownerOf(at, item))
-        const reason = fall?.kind === 'ignored' ? fall.reason : fall === undefined ? undefined : messageOf(fall.error)
+        const reason =
+          fall?.kind === 'ignored'
+            ? fall.reason
+            : fall !== undefined && 'error' in fall
+              ? messageOf(fall.error)
+              : undefined
         const offset = chunk.input.records.offset(index)
         this.#outcomes.push({ stream: name, topic, partition, offset, outcome, reason })
       }

@@ -67,6 +67,10 @@ const failed = (offset: number, more: Partial<CollectedItem> = {}): CollectedIte
   headers: [],
   error: { name: 'Error', message: 'broken', code: null, stack: null },
   attempts: 1,
+  taskStream: task.stream,
+  state: 'open',
+  retryInMs: null,
+  remembered: null,
   ...more,
 })
 
@@ -100,6 +104,9 @@ class Member {
       position: (owner) => (left.includes(owner) ? undefined : owner),
       allInOrder: left.length === 0,
       collected: [],
+      settled: [],
+      budget: null,
+      halted: null,
       ...rest,
     })
     this.rows.truncate(0)
@@ -194,7 +201,17 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
       it('moves only the inputs that are named', async () => {
         const claim = await store.claim(task, [at(0), at(3, 'from:airports', 'known')])
         const commit = (moved: SourceProgress) =>
-          store.commit({ claim, progress: [moved], buffers: [], position: (o) => o, allInOrder: true, collected: [] })
+          store.commit({
+            claim,
+            progress: [moved],
+            buffers: [],
+            position: (o) => o,
+            allInOrder: true,
+            collected: [],
+            settled: [],
+            budget: null,
+            halted: null,
+          })
         await commit(at(4))
         await commit(at(5))
         const after = await store.claim(task, [at(0), at(0, 'from:airports')])

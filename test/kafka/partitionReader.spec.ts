@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { recordListChunk } from '../../src/core/recordListChunk.ts'
 import { PartitionReader } from '../../src/kafka/partitionReader.ts'
-import { recordListChunk } from '../../src/kafka/recordListChunk.ts'
 
 const chunk = (from: number, to: number) =>
   recordListChunk({ topic: 't', partition: 0, records: [], nextOffset: to, endOffset: 100 + from })

@@ -11,7 +11,12 @@ const request: CommitRequest = {
     owner: '6a1f6f0e-6d2c-4f7e-9d50-0d7b7b8b6a11',
     version: 7,
     progress: [],
+    budget: null,
+    halted: null,
   },
+  settled: [],
+  budget: null,
+  halted: null,
   progress: [],
   buffers: [],
   position: (owner) => owner,
@@ -40,7 +45,7 @@ it('takes a COMMIT for done when the server says COMMIT', async () => {
   await commitBatch(connections, async () => {}, { ...request, claim })
   expect(claim.version).toBe(8)
   expect(sent[0]).toMatch(
-    /^begin; select millrace\.fence\('a', 's', '0', '6a1f6f0e-[-0-9a-f]+', '7', '\{\}', '\{\}', '\{\}'\)$/,
+    /^begin; select millrace\.fence\('a', 's', '0', '6a1f6f0e-[-0-9a-f]+', '7', '\{\}', '\{\}', '\{\}', null, null, null\)$/,
   )
 })
 

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { recordListChunk } from '../../src/core/recordListChunk.ts'
 import type { AssignedPartition } from '../../src/core/source.ts'
-import { recordListChunk } from '../../src/kafka/recordListChunk.ts'
 import { Batch } from '../../src/runtime/batch.ts'
 import { Budget } from '../../src/runtime/budget.ts'
 import { Inbox } from '../../src/runtime/inbox.ts'

@@ -11,6 +11,9 @@ export class ModelDatabase {
   readonly #tables = new Map<string, ModelTable>()
   readonly #open = new Set<Transaction>()
   #waiting: (() => void)[] = []
+  /** The server's clock, in milliseconds. */
+  now: () => number = Date.now
+  #serial = 0
   /** Called after every COMMIT of changes that was carried out, before anybody learns of it. */
   onCommit: (() => void) | undefined
 
@@ -32,6 +35,11 @@ export class ModelDatabase {
 
   rows(table: string): readonly Values[] {
     return this.table(table).committed
+  }
+
+  /** The next number of an identity column. It is not given back. */
+  nextSerial(): string {
+    return String(++this.#serial)
   }
 
   begin(): Transaction {

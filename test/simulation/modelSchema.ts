@@ -13,19 +13,23 @@ export const progressTable: TableModel = {
     version: 'bigint',
     owner: 'text',
     fingerprint: 'text',
+    budget: 'text',
+    halted: 'text',
+    halted_plan: 'text',
   },
   uniques: [['app', 'stream', 'source', 'partition']],
 }
 
 /** The columns of the collector, in the order in which the insert gives them. */
 export const collectorColumns = [
-  ...['stream', 'step', 'topic', 'partition', 'record_offset', 'record_timestamp', 'key', 'value', 'header_keys'],
-  ...['header_values', 'error_name', 'error_message', 'error_code', 'error_stack', 'attempts'],
+  ...['stream', 'task_stream', 'step', 'topic', 'partition', 'record_offset', 'record_timestamp', 'key', 'value'],
+  ...['header_keys', 'header_values', 'error_name', 'error_message', 'error_code', 'error_stack', 'at_line'],
+  ...['fingerprint', 'attempts', 'state', 'remembered', 'retry_in_ms'],
 ]
 
 export const collectorTable: TableModel = {
   name: 'millrace.errors',
-  columns: Object.fromEntries(['app', ...collectorColumns].map((name) => [name, 'text' as const])),
+  columns: Object.fromEntries(['id', 'app', 'retry_at', ...collectorColumns].map((name) => [name, 'text' as const])),
 }
 
 /** Filled with what `migrate` would have noted: the schema is there. */

@@ -70,6 +70,7 @@ export class ModelServer {
   constructor(database: ModelDatabase, around: Surroundings) {
     this.database = database
     this.around = around
+    database.now = () => around.clock.now()
   }
 
   pool(peer: Peer): Pool {

@@ -1,7 +1,8 @@
 /** The statements that millrace sends, carried out on the model. One that is not known is an error of the model, and says so. */
 import pg from 'pg'
+import { changeItems, collectorRow, heldKeys, waitingItems, waitingTasks } from './modelCollector.ts'
 import type { ModelDatabase } from './modelDatabase.ts'
-import { collectorColumns, migrationNames } from './modelSchema.ts'
+import { migrationNames } from './modelSchema.ts'
 import { type ModelRow, type ModelTable, refusal, type Values } from './modelTable.ts'
 import type { Transaction } from './modelTransaction.ts'
 
@@ -51,6 +52,24 @@ const known: readonly Known[] = [
       upsert(asked, table, { columns: columns.split(', '), key: key.split(', '), changes: changesOf(changes) }),
   },
   { text: /^\s*insert into millrace\.errors /, run: collect },
+  { text: /^select distinct e\.task_stream as stream/, run: (asked) => waitingTasks(asked, String(asked.values[0])) },
+  { text: /^select e\.id, e\.state/, run: (asked) => waitingItems(asked, asked.values) },
+  { text: /^select distinct key from millrace\.errors/, run: (asked) => heldKeys(asked, asked.values) },
+  {
+    text: /^update millrace\.errors set state = \$1/,
+    run: (asked) => {
+      const [state = null, ids = ''] = asked.values as string[]
+      return changeItems(asked, cellsOf(ids), (old) => ({ ...old, state, remembered: null }))
+    },
+  },
+  {
+    text: /^\s*update millrace\.errors e set \(/,
+    run: (asked) => {
+      const [ids = [], ...columns] = (asked.values as string[]).map(cellsOf)
+      const cells = (index: number) => columns.map((column) => column[index] ?? null)
+      return changeItems(asked, ids, (old, index) => ({ ...old, ...collectorRow(cells(index), asked.database.now()) }))
+    },
+  },
   {
     text: /^select owner, version from millrace\.progress\s+where .* for update$/s,
     run: async (asked) => {
@@ -117,8 +136,10 @@ async function lockProgress(
   return locked.toSorted((a, b) => ((a.source ?? '') < (b.source ?? '') ? -1 : 1))
 }
 
-async function fence(asked: Asked, literals: readonly string[]): Promise<Answer> {
-  const [app = '', stream = '', partition = '', owner, version, ...arrays] = literals
+async function fence(asked: Asked, literals: Cells): Promise<Answer> {
+  const [app = '', stream = '', partition = '', owner = '', version = '', ...rest] = literals as string[]
+  const arrays = rest.slice(0, 3)
+  const [budget, halted, plan] = literals.slice(8)
   const moved = progressOf(arrays)
   const present = await lockProgress(asked, app, stream, partition)
   const isStranger = (row: Values) => row.owner !== owner || row.version !== version
@@ -130,7 +151,8 @@ async function fence(asked: Asked, literals: readonly string[]): Promise<Answer>
     )
   for (const row of present) {
     const to = moved.find(({ source }) => source === row.source)
-    writeProgress(asked, { ...row, ...to, version: String(Number(version) + 1) })
+    const task = { budget: budget ?? null, halted: halted ?? null, halted_plan: plan ?? null }
+    writeProgress(asked, { ...row, ...to, ...task, version: String(Number(version) + 1) })
   }
   return []
 }
@@ -140,7 +162,8 @@ async function claim(asked: Asked, values: Cells): Promise<Answer> {
   const partition = String(values[2])
   const table = asked.database.table('millrace.progress')
   for (const start of progressOf(arrays)) {
-    const row = { app, stream, partition, version: '0', owner, ...start }
+    const running = { budget: null, halted: null, halted_plan: null }
+    const row = { app, stream, partition, version: '0', owner, ...running, ...start }
     await insert(asked, table, row, () => undefined)
   }
   const rows = await lockProgress(asked, app, stream, partition)
@@ -312,7 +335,8 @@ async function collect(asked: Asked): Promise<Answer> {
   const table = asked.database.table('millrace.errors')
   for (let index = 0; index < (columns[0]?.length ?? 0); index++) {
     const cells = columns.map((column) => column[index] ?? null)
-    await insert(asked, table, { app: app ?? null, ...named(collectorColumns, cells) })
+    const row = collectorRow(cells, asked.database.now())
+    await insert(asked, table, { id: asked.database.nextSerial(), app: app ?? null, ...row })
   }
   return []
 }
@@ -332,9 +356,10 @@ function cellsOf(literal: string): Cells {
   return parseTextArray(literal) as Cells
 }
 
-/** SQL literals between commas: 'it''s', E'back\\slash'. */
-function literalsOf(text: string): readonly string[] {
-  return Array.from(text.matchAll(/( ?E)?'((?:[^']|'')*)'(?:, |$)/g), ([, escapes, inside = '']) => {
+/** SQL literals between commas: 'it''s', E'back\\slash', null. */
+function literalsOf(text: string): Cells {
+  return Array.from(text.matchAll(/(?:null|( ?E)?'((?:[^']|'')*)')(?:, |$)/g), ([, escapes, inside]) => {
+    if (inside === undefined) return null
     const plain = inside.replaceAll("''", "'")
     return escapes === undefined ? plain : plain.replaceAll('\\\\', '\\')
   })

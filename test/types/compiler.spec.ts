@@ -56,7 +56,10 @@ const misuses: Readonly<Record<string, readonly [code: string, sentence: string 
     /'Segment<number, number>' is not assignable to parameter of type 'Segment<Flight, unknown>'/,
   ],
   'a pipe without process': ['flights.process({ prepare: (values) => values })', /Property 'process' is missing/],
-  errorPolicy: ['flights.errorPolicy({})', 'errorPolicy() is not in this release'],
+  'an error policy with an option that there is not': [
+    'flights.errorPolicy({ retries: 3 })',
+    /'retries' does not exist in type 'ErrorPolicyOptions'/,
+  ],
   'a stream where a value is meant': [
     'flights.to(flights as never as Stream<Flight>, (flight) => flight)',
     /is not assignable to parameter of type 'Sink/,

@@ -84,7 +84,14 @@ class Player {
         if (claim === undefined) return 'nobody has claimed'
         const progress = [{ source: 'from:orders', nextOffset: action.nextOffset, fingerprint: 'x\\y' }]
         const task = { app: 'app', stream: 'orders', partition: action.partition }
-        await link.begin(beginFenced({ ...claim, task, progress: [] }, progress))
+        await link.begin(
+          beginFenced({
+            claim: { ...claim, task, progress: [], budget: null, halted: null },
+            progress,
+            budget: null,
+            halted: null,
+          }),
+        )
         this.#moved.set(link, claim)
         return 'held'
       }

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { table } from '../../../sinks/table.ts'
 import { FenceLostError, UnavailableError } from '../../../src/core/errors.ts'
+import type { Claim } from '../../../src/core/store.ts'
 import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
 import { beginFenced } from '../../../src/postgres/progress.ts'
 import { fenceLostState } from '../../../src/postgres/sqlstate.ts'
@@ -16,6 +17,7 @@ afterAll(() => store.close())
 beforeEach(() => database.query('truncate flights, millrace.progress'))
 
 const progressed = [{ source, nextOffset: 9, fingerprint: null }]
+const moveOf = (claim: Claim) => ({ claim, progress: progressed, budget: null, halted: null })
 const count = async () => (await database.query<{ n: number }>('select count(*)::int as n from flights'))[0]?.n
 
 async function connected(config: { pipeline?: boolean } = {}): Promise<pg.Client> {
@@ -30,7 +32,7 @@ describe('a zombie, whose task was taken over,', () => {
     const zombie = await Member.claim(store, sinks)
     const owner = await Member.claim(store, sinks)
     const client = await connected()
-    const message = `${beginFenced(zombie.claim, progressed)}; insert into flights values (1), (2); commit`
+    const message = `${beginFenced(moveOf(zombie.claim))}; insert into flights values (1), (2); commit`
     await expect(client.query(message)).rejects.toMatchObject({ code: fenceLostState })
     await client.end()
     expect(await count()).toBe(0)
@@ -42,7 +44,7 @@ describe('a zombie, whose task was taken over,', () => {
     await Member.claim(store, sinks)
     const client = await connected({ pipeline: true })
     const answers = await Promise.allSettled([
-      client.query(beginFenced(zombie.claim, progressed)),
+      client.query(beginFenced(moveOf(zombie.claim))),
       client.query('insert into flights values (1)'),
       client.query('commit'),
     ])
@@ -56,7 +58,7 @@ describe('a zombie, whose task was taken over,', () => {
   it('goes through in one message while it is no zombie', async () => {
     const owner = await Member.claim(store, sinks)
     const client = await connected()
-    await client.query(`${beginFenced(owner.claim, progressed)}; insert into flights values (1); commit`)
+    await client.query(`${beginFenced(moveOf(owner.claim))}; insert into flights values (1); commit`)
     await client.end()
     expect(await count()).toBe(1)
     expect(await store.readProgress('app')).toMatchObject([{ nextOffset: 9 }])
@@ -83,7 +85,7 @@ it('lets the next owner in when a stopped process holds the rows: its transactio
   const stopped = await Member.claim(store, sinks)
   const client = await connected()
   await client.query(
-    `set idle_in_transaction_session_timeout to 1500; ${beginFenced(stopped.claim, progressed)}; insert into flights values (1)`,
+    `set idle_in_transaction_session_timeout to 1500; ${beginFenced(moveOf(stopped.claim))}; insert into flights values (1)`,
   )
   // Locks are waited for, but not for ever; who asks again gets in.
   await expect(store.claim(stopped.claim.task, progressed)).rejects.toBeInstanceOf(UnavailableError)

@@ -93,6 +93,9 @@ async function run(items: readonly Item[], batchSize: number) {
           position: (owner) => (fallen.has(owner) ? undefined : owner),
           allInOrder: fallen.size === 0,
           collected: [],
+          settled: [],
+          budget: null,
+          halted: null,
         })
         .catch((error: unknown) => {
           if (error instanceof RowsRefused) return error

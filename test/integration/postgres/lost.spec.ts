@@ -136,6 +136,10 @@ describe('a connection that is lost before COMMIT', () => {
         headers: [],
         error: { name: 'Error', message: 'm', code: null, stack: null },
         attempts: 1,
+        taskStream: 's',
+        state: 'open' as const,
+        retryInMs: null,
+        remembered: null,
       }
       for (const fault of ['lose the request', 'lose the answer'] as const) {
         proxy.failOnce(text, fault)

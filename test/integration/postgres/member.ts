@@ -36,6 +36,9 @@ export class Member {
       position: (owner) => owner,
       allInOrder: true,
       collected: [],
+      settled: [],
+      budget: null,
+      halted: null,
       ...more,
     })
     for (const buffer of this.buffers) buffer.truncate(0)

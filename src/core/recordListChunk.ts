@@ -1,5 +1,5 @@
-/** A chunk over plain record objects: for the few records that do not come from a fetch's bytes. Imports no client. */
-import type { RecordChunk, RecordHeader } from '../core/record.ts'
+/** A chunk over plain record objects: for the few records that do not come from a fetch's bytes. */
+import type { RecordChunk, RecordHeader } from './record.ts'
 
 export interface PlainRecord {
   readonly offset: number

@@ -1,0 +1,109 @@
+/** What the store asks of the error collector's table beside putting items into it, carried out on the model. */
+import type { ModelDatabase } from './modelDatabase.ts'
+import { collectorColumns } from './modelSchema.ts'
+import type { ModelRow, ModelTable, Values } from './modelTable.ts'
+import type { Transaction } from './modelTransaction.ts'
+
+type Cells = readonly (string | null)[]
+
+interface Asked {
+  readonly database: ModelDatabase
+  readonly transaction: Transaction
+  readonly interrupted: AbortSignal
+}
+
+/** The values of an item as its columns hold them. */
+export function collectorRow(cells: Cells, now: number): Values {
+  const given = Object.fromEntries(collectorColumns.map((column, index) => [column, cells[index] ?? null]))
+  const { retry_in_ms: pause = null, ...row } = given
+  return { ...row, retry_at: pause === null ? null : String(now + Number(pause)) }
+}
+
+/** Tasks that have items waiting for them. */
+export function waitingTasks(asked: Asked, app: string): readonly object[] {
+  const due = visible(asked).filter((row) => row.app === app && isDue(asked, row))
+  const tasks = new Map(due.map((row) => [`${row.task_stream}/${row.partition}`, row]))
+  return [...tasks.values()].map((row) => ({ stream: row.task_stream, partition: Number(row.partition) }))
+}
+
+/** The items that a task is to run now. */
+export function waitingItems(asked: Asked, [app, stream, partition, limit]: readonly unknown[]): readonly object[] {
+  return visible(asked)
+    .filter((row) => isOfTask(row, app, stream, partition) && isDue(asked, row))
+    .toSorted((a, b) => Number(a.record_offset) - Number(b.record_offset) || Number(a.id) - Number(b.id))
+    .slice(0, Number(limit))
+    .map((row) => ({
+      ...row,
+      partition: Number(row.partition),
+      attempts: Number(row.attempts),
+      timestamp_ms: row.record_timestamp === null ? null : Date.parse(row.record_timestamp ?? ''),
+      key: bytesOf(row.key),
+      value: bytesOf(row.value),
+      header_keys: [],
+      header_values: [],
+    }))
+}
+
+/** Keys of a task's items that are not settled. */
+export function heldKeys(asked: Asked, [app, stream, partition]: readonly unknown[]): readonly object[] {
+  const rows = visible(asked).filter((row) => isOfTask(row, app, stream, partition) && isUnsettled(row))
+  const keys = new Set(rows.map(({ key }) => key ?? null).filter((key) => key !== null))
+  return [...keys].map((key) => ({ key: bytesOf(key) }))
+}
+
+/** Changes the rows of these ids that are not settled. */
+export async function changeItems(
+  asked: Asked,
+  ids: Cells,
+  change: (old: Values, index: number) => Values,
+): Promise<[]> {
+  const table = errorsOf(asked)
+  for (const [index, id] of ids.entries()) {
+    const row = table.rows.find((one) => table.visible(one, asked.transaction)?.id === id)
+    if (row === undefined) continue
+    const old = await locked(asked, table, row)
+    if (old !== undefined && isUnsettled(old)) asked.transaction.write(table, row, change(old, index))
+  }
+  return []
+}
+
+async function locked(asked: Asked, table: ModelTable, row: ModelRow): Promise<Values | undefined> {
+  await asked.transaction.lock(table, row, asked.interrupted)
+  return table.visible(row, asked.transaction)
+}
+
+function errorsOf({ database }: Asked): ModelTable {
+  return database.table('millrace.errors')
+}
+
+function visible(asked: Asked): readonly Values[] {
+  const table = errorsOf(asked)
+  return table.rows.map((row) => table.visible(row, asked.transaction)).filter((values) => values !== undefined)
+}
+
+function isOfTask(row: Values, app: unknown, stream: unknown, partition: unknown): boolean {
+  return row.app === app && row.task_stream === stream && row.partition === String(partition)
+}
+
+function isUnsettled({ state }: Values): boolean {
+  return state !== 'done' && state !== 'ignored'
+}
+
+function isDue(asked: Asked, row: Values): boolean {
+  if (row.state === 'deferred') return Number(row.retry_at) <= asked.database.now()
+  if (row.state !== 'parked') return row.state === 'replaying'
+  const before = ({ record_offset, id }: Values) =>
+    Number(record_offset) < Number(row.record_offset) ||
+    (record_offset === row.record_offset && Number(id) < Number(row.id))
+  return !visible(asked).some(
+    (other) =>
+      isOfTask(other, row.app, row.task_stream, row.partition) &&
+      isUnsettled(other) &&
+      other.key === row.key &&
+      before(other),
+  )
+}
+
+function bytesOf(text: string | null | undefined): Buffer | null {
+  return text === null || text === undefined ? null : Buffer.from(text.slice(2), 'hex')
+}
