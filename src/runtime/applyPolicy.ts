@@ -8,9 +8,10 @@
 import { pauseBefore } from '../core/errorPolicy.ts'
 import { ItemError, messageOf } from '../core/errors.ts'
 import { RowsRefused } from '../core/store.ts'
-import type { Batch, Fall } from './batch.ts'
+import type { Batch } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
 import { BudgetCount } from './errorBudget.ts'
+import type { Fall } from './fall.ts'
 import { itemOf, streamOf } from './owner.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
 

@@ -9,18 +9,12 @@
  * items that fell survive `reset`.
  */
 import type { GroupTrigger } from '../core/context.ts'
-import {
-  isUndone,
-  noOutcomes,
-  Outcome,
-  type OutcomeCounts,
-  type OutcomeName,
-  type OutcomeRank,
-  outcomeNames,
-} from '../core/outcome.ts'
+import { isUndone, Outcome, type OutcomeCounts, type OutcomeName, type OutcomeRank } from '../core/outcome.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { WaitingItem } from '../core/store.ts'
+import { type Fall, type FallenItem, rankOf } from './fall.ts'
 import type { InputChunk } from './inputChunk.ts'
+import { ItemMarks } from './itemMarks.ts'
 import { itemOf, maxBatchItems, maxTaskStreams, noItem, ownerOf, streamOf } from './owner.ts'
 import { SharedScopes, type SlotValues } from './sharedScopes.ts'
 import { placesOf, type TaskStream } from './taskStreams.ts'
@@ -40,24 +34,6 @@ export interface Broke {
   readonly resumeAfterMs: number | undefined
 }
 
-/** Why an item was undone. */
-export type Fall =
-  | { readonly kind: 'ignored'; readonly reason: string | undefined }
-  | { readonly kind: 'collected'; readonly step: string; readonly error: unknown; readonly clash: boolean }
-  /** It failed, and is tried again later. */
-  | { readonly kind: 'deferred'; readonly step: string; readonly error: unknown; readonly retryInMs: number }
-  /** It waits behind an earlier item of its key. */
-  | { readonly kind: 'parked' }
-
-/** An item that fell and is committed as fallen. */
-export interface FallenItem {
-  readonly owner: number
-  readonly item: number
-  /** The stream of the task in which it fell. */
-  readonly stream: string
-  readonly fall: Fall
-}
-
 export interface Group {
   /** Owners, in offset order; empty for values that RxJS gave back. */
   readonly members: readonly number[]
@@ -72,15 +48,6 @@ export interface BatchChunk {
   /** Item number of that record. */
   readonly base: number
   readonly size: number
-}
-
-/** The rank of an item in a stream that it has not come to: one that depends on the task's own, or is triggered by it. */
-const absent = 0xff
-
-/** What is known of the items of one stream. */
-interface Marks {
-  ranks: Uint8Array
-  joined: Uint8Array
 }
 
 export class Batch {
@@ -120,9 +87,9 @@ export class Batch {
   step = ''
 
   readonly #places: readonly number[]
-  readonly #marks: readonly Marks[]
+  readonly #marks: readonly ItemMarks[]
   /** The marks of the task's own stream: each item comes to an end there. */
-  readonly #own: Marks
+  readonly #own: ItemMarks
   #groups: Group[] = []
   /** Items from here on are left to a later batch, because rows were refused. */
   #cut = Number.POSITIVE_INFINITY
@@ -134,8 +101,8 @@ export class Batch {
     this.streams = streams
     this.shared = new SharedScopes(streams.length, (owner) => this.join(owner))
     this.#places = placesOf(streams)
-    this.#marks = streams.map(() => ({ ranks: new Uint8Array(1024), joined: new Uint8Array(1024) }))
-    this.#own = this.#marks[0] as Marks
+    this.#marks = streams.map((_, index) => new ItemMarks(index === 0))
+    this.#own = this.#marks[0] as ItemMarks
   }
 
   /** Begins anew with no items. A task has one batch at a time, and so one object for it. */
@@ -157,14 +124,7 @@ export class Batch {
     this.chunks.push(chunk)
     this.size += size
     this.byteSize += input.records.size === 0 ? 0 : Math.ceil((input.records.byteSize * size) / input.records.size)
-    const { length } = this.#own.ranks
-    if (this.size > length) {
-      const capacity = Math.max(this.size, length * 2)
-      for (const marks of this.#marks) {
-        marks.ranks = grown(marks.ranks, capacity, marks === this.#own ? Outcome.filtered : absent)
-        marks.joined = grown(marks.joined, capacity, 0)
-      }
-    }
+    for (const marks of this.#marks) marks.grow(this.size)
     return chunk
   }
 
@@ -290,12 +250,12 @@ export class Batch {
     }
     const item = itemOf(owner)
     const there = ownerOf(stream, item)
-    const { ranks } = this.#marks[stream] as Marks
-    if (ranks[item] === absent) {
+    const marks = this.#marks[stream] as ItemMarks
+    if (marks.isAbsent(item)) {
       const fall = this.falls.get(there)
-      ranks[item] = fall === undefined ? Outcome.filtered : rankOf(fall)
+      marks.ranks[item] = fall === undefined ? Outcome.filtered : rankOf(fall)
     }
-    return isUndone(ranks[item] as number) ? undefined : there
+    return isUndone(marks.ranks[item] as number) ? undefined : there
   }
 
   /** Another item's result may depend on this owner from now on. */
@@ -306,13 +266,12 @@ export class Batch {
 
   /** What has become of an item so far. */
   outcomeOf(item: number): OutcomeName {
-    return outcomeNames[this.#own.ranks[item] as number] as OutcomeName
+    return this.#own.outcomeOf(item) as OutcomeName
   }
 
   /** What has become of an item in one of the streams so far; undefined where it has not come to it. */
   outcomeIn(stream: number, item: number): OutcomeName | undefined {
-    const rank = (this.#marks[stream] as Marks).ranks[item] as number
-    return rank === absent ? undefined : outcomeNames[rank]
+    return (this.#marks[stream] as ItemMarks).outcomeOf(item)
   }
 
   /** Undoes an item in its stream, and in those that it triggered. */
@@ -435,11 +394,7 @@ export class Batch {
     this.shared.clear()
     this.strayFalls.clear()
     this.#groups = []
-    for (const { ranks, joined } of this.#marks) {
-      joined.fill(0)
-      ranks.fill(absent)
-    }
-    this.#own.ranks.fill(Outcome.filtered)
+    for (const marks of this.#marks) marks.reset()
     for (const [owner, fall] of this.falls) {
       if (this.isBeyond(owner)) this.falls.delete(owner)
       else if (streamOf(owner) === 0) this.#own.ranks[owner] = rankOf(fall)
@@ -460,12 +415,7 @@ export class Batch {
 
   /** What became of the items that commit, in one of the streams. In the task's own they add up to `taken`. */
   countOutcomes(stream = 0): OutcomeCounts {
-    const counts = noOutcomes()
-    for (let item = 0; item < this.taken; item++) {
-      const outcome = this.outcomeIn(stream, item)
-      if (outcome !== undefined) counts[outcome]++
-    }
-    return counts
+    return (this.#marks[stream] as ItemMarks).count(this.taken)
   }
 
   /** The items that commit as fallen, in all streams. */
@@ -473,7 +423,7 @@ export class Batch {
     for (const [owner, fall] of this.falls) {
       const [item, stream] = [itemOf(owner), streamOf(owner)]
       // In a stream that the last pass did not bring it to, it has no outcome.
-      if (item >= this.taken || this.#rankOf(owner) === absent || !this.#counts(owner)) continue
+      if (item >= this.taken || this.#marksOf(owner).isAbsent(item) || !this.#counts(owner)) continue
       yield { owner, item, stream: (this.streams[stream] as TaskStream).name, fall }
     }
   }
@@ -495,9 +445,9 @@ export class Batch {
     }
   }
 
-  #marksOf(owner: number): Marks {
+  #marksOf(owner: number): ItemMarks {
     const stream = streamOf(owner)
-    return stream === 0 ? this.#own : (this.#marks[stream] as Marks)
+    return stream === 0 ? this.#own : (this.#marks[stream] as ItemMarks)
   }
 
   #rankOf(owner: number): number {
@@ -521,8 +471,9 @@ export class Batch {
   /** The result that brought an item into a triggered stream is gone: it was never there. */
   #withdraw(owner: number): void {
     this.falls.delete(owner)
-    if (this.#rankOf(owner) === absent) return
-    this.#marksOf(owner).ranks[itemOf(owner)] = absent
+    const marks = this.#marksOf(owner)
+    if (marks.isAbsent(itemOf(owner))) return
+    marks.leave(itemOf(owner))
     this.#undoTraces(owner)
   }
 
@@ -532,21 +483,8 @@ export class Batch {
     this.limit = limit
     for (const owner of this.falls.keys()) if (this.isBeyond(owner)) this.falls.delete(owner)
     if (this.isBeyond(this.shared.last)) this.shared.undo(this.shared.last)
-    if (
-      this.#stale === 'no' &&
-      this.#marks.some(({ joined }) => joined.subarray(0, this.size).indexOf(1, limit) >= 0)
-    ) {
+    if (this.#stale === 'no' && this.#marks.some((marks) => marks.hasJoinedBetween(limit, this.size))) {
       this.#stale = 'beyond the limit'
     }
   }
-}
-
-function rankOf(fall: Fall): OutcomeRank {
-  return fall.kind === 'parked' ? Outcome.deferred : Outcome[fall.kind]
-}
-
-function grown(bytes: Uint8Array, capacity: number, fill: number): Uint8Array {
-  const larger = new Uint8Array(capacity).fill(fill)
-  larger.set(bytes)
-  return larger
 }

@@ -3,8 +3,9 @@ import { MillraceError, messageOf, propertyOf, textOf } from '../core/errors.ts'
 import type { RecordChunk } from '../core/record.ts'
 import { type CollectedItem, RowsRefused, type Settlement } from '../core/store.ts'
 import { triesOf } from './applyPolicy.ts'
-import type { Batch, Fall, FallenItem } from './batch.ts'
+import type { Batch } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
+import type { Fall, FallenItem } from './fall.ts'
 import type { TaskInfo } from './taskInfo.ts'
 
 /** What a batch puts into the collector. An item that comes from there may fall anew in a stream that it triggers. */

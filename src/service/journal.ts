@@ -1,7 +1,8 @@
 /** What a service writes to its log: each commit, each 10 s, and the first few of the items that were undone. */
 import { messageOf } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Batch, Fall } from '../runtime/batch.ts'
+import type { Batch } from '../runtime/batch.ts'
+import type { Fall } from '../runtime/fall.ts'
 import type { CommitReport } from '../runtime/task.ts'
 import { occurred, Statistics, type Totals } from './statistics.ts'
 
