@@ -1,6 +1,14 @@
 /** millrace: Kafka in, Postgres out, exactly once, and every item can be undone on its own. */
 export type { BatchOptions, MapAsyncOptions, Pipe, PipeClass, ProcessOptions } from '../operators/index.ts'
 export { type TableOptions, table } from '../sinks/index.ts'
+export {
+  type FromOptions,
+  type LinesOptions,
+  lines,
+  type Query,
+  type QueryOptions,
+  query,
+} from './bounded/index.ts'
 export * from './codecs/index.ts'
 export type { Codec } from './core/codec.ts'
 export type { AsyncItemContext, GroupTrigger, ItemContext, ProcessContext, RunContext } from './core/context.ts'
@@ -42,7 +50,15 @@ export type { RecordView } from './core/record.ts'
 export { type BreakOptions, signal } from './core/signal.ts'
 export type { ConflictRule, OnConflict, Sink } from './core/sink.ts'
 export { type Scope, type Slot, slot } from './core/slot.ts'
-export type { TopicSource } from './core/source.ts'
+export type { BoundedSource, TopicSource } from './core/source.ts'
+export {
+  type CollectedNote,
+  type RunReport,
+  type RunSettings,
+  run,
+  type Stop,
+  type StreamReport,
+} from './service/run.ts'
 export {
   type App,
   type AppStats,

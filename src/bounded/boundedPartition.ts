@@ -50,7 +50,7 @@ export class BoundedPartition implements AssignedPartition {
 
   async recordAt(offset: number): Promise<RecordChunk | undefined> {
     await this.#skipTo(offset)
-    return this.#readTo === offset ? this.#next(1) : undefined
+    return this.#readTo === offset ? this.#nextUnlessRevoked(1) : undefined
   }
 
   async *read(offset: number): AsyncIterable<RecordChunk> {
@@ -85,7 +85,22 @@ export class BoundedPartition implements AssignedPartition {
 
   async #skipTo(offset: number): Promise<void> {
     while (this.#readTo < offset && !this.revoked.aborted) {
-      if ((await this.#next(Math.min(this.#parts.chunkItems, offset - this.#readTo))) === undefined) return
+      const chunk = await this.#nextUnlessRevoked(Math.min(this.#parts.chunkItems, offset - this.#readTo))
+      if (chunk === undefined) return
+    }
+  }
+
+  /** Nobody else gives up waiting, where an input is not read for a task's inbox. */
+  async #nextUnlessRevoked(atMost: number): Promise<RecordChunk | undefined> {
+    const read = new AbortController()
+    const revoked = new Promise<undefined>((resolve) => {
+      const options = { once: true, signal: read.signal }
+      this.revoked.addEventListener('abort', () => resolve(undefined), options)
+    })
+    try {
+      return await Promise.race([this.#next(atMost), revoked])
+    } finally {
+      read.abort()
     }
   }
 

@@ -317,7 +317,8 @@ export class Task {
     this.#cap =
       end.refusals > 2 && !this.#info.isWhole ? Math.max(16, end.items >> 2) : Math.min(this.#maxItems, this.#cap * 4)
     if (end.halted !== undefined) throw this.#halted(end.halted)
-    if (this.#ends && (end.broke !== undefined || (batch.isLast && inbox.chunks.length === 0))) this.#draining = true
+    const isUsedUp = batch.isLast && inbox.ended && inbox.chunks.length === 0
+    if (this.#ends && (end.broke !== undefined || isUsedUp)) this.#draining = true
     if (end.broke !== undefined) {
       log.warn({ ...end.broke, stream: this.#info.stream, partition: this.#info.partition }, 'broken off')
       await this.#pause(end.broke.resumeAfterMs, clock)

@@ -212,7 +212,7 @@ function definedOf<T extends object>(options: T): T {
 }
 
 /** What a service says that was given no logger: nothing but what somebody should see. */
-const consoleLogger: Logger = {
+export const consoleLogger: Logger = {
   ...silentLogger,
   warn: (fields, message) => console.warn(`millrace: ${message ?? ''}`, fields),
   error: (fields, message) => console.error(`millrace: ${message ?? ''}`, fields),
