@@ -33,11 +33,11 @@ describe('a stream', () => {
     expect(Object.isFrozen(mapped.node)).toBe(true)
   })
 
-  it('has a name that is not empty, and reads a topic', () => {
+  it('has a name that is not empty, and something to read', () => {
     expect(() => stream('')).toThrow(/needs a name.*MR-PLAN-NAME/)
     for (const name of ['a\0', '\ud800']) expect(() => stream(name)).toThrow(/surrogate pair.*MR-PLAN-NAME/s)
     expect(() => stream('s').from({ kind: 'table', name: 'x' } as never)).toThrow(
-      /from\(\) takes a topic\(\).*MR-PLAN-LATER/s,
+      /from\(\) cannot read.*MR-PLAN-INPUT/s,
     )
   })
 

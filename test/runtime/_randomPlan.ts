@@ -98,11 +98,16 @@ export function acts(plan: RandomPlan, item: Item, step: number): boolean {
   return stepCount(plan) > 0 && item.at % stepCount(plan) === step
 }
 
-export function streamsOf(plan: RandomPlan, items: readonly Item[]): Stream<unknown>[] {
+/** @param from where the items come from, each at the offset of its place in the list unless a header says which it is */
+export function streamsOf(
+  plan: RandomPlan,
+  items: readonly Item[],
+  from: Stream<Item> = stream('random').from(source),
+): Stream<Value>[] {
   const raised: Raised = new Map()
   const act = (step: number, ctx: ItemContext | AsyncItemContext): void => {
     for (const record of ctx.records) {
-      const item = items[Number(record.header('item'))]
+      const item = items[Number(record.header('item') ?? record.offset)]
       if (item !== undefined && acts(plan, item, step)) perform(item, step, raised)
     }
   }
@@ -110,9 +115,7 @@ export function streamsOf(plan: RandomPlan, items: readonly Item[]): Stream<unkn
   const add = (on: Stream<Value>, steps: readonly Step[]) =>
     steps.reduce((before, step) => addStep(before, { step, number: number++, act, counts: !hasBarrier(plan) }), on)
   const base = add(
-    stream('random')
-      .from(source)
-      .map(({ id }): Value => ({ id, path: '' })),
+    from.map(({ id }): Value => ({ id, path: '' })),
     plan.prefix,
   )
   return plan.leaves.map((leaf) => add(base, leaf).to(written))
