@@ -4,7 +4,7 @@ import { BoundedPartition, boundedClient, type Pages, readerOf } from '../bounde
 import { type Clock, sleep, systemClock } from '../core/clock.ts'
 import { byStream } from '../core/describe.ts'
 import { HaltedError, messageOf, SettingsError } from '../core/errors.ts'
-import { type PlanLeaf, requireBounded } from '../core/plan.ts'
+import { type PlanLeaf, requireBounded, stepsOf } from '../core/plan.ts'
 import type { BoundedSource } from '../core/source.ts'
 import type { Store } from '../core/store.ts'
 import { Cursor } from '../runtime/cursor.ts'
@@ -85,6 +85,11 @@ export async function run(plan: Plan, settings: RunSettings): Promise<RunReport>
     loopWatch.stop()
     await store.close()
   }
+}
+
+/** Whether all inputs of a plan end, so that it is one for `run`. */
+export function isBounded(plan: Plan): boolean {
+  return stepsOf(leavesOf(plan)).every((step) => step.kind !== 'source' || step.source.kind === 'bounded')
 }
 
 /** {@link run} over another store: for tests of what needs no database. */

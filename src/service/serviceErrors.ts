@@ -1,7 +1,8 @@
 /** Why a service stops that no part of it has failed in. */
-import { MillraceError } from '../core/errors.ts'
+import { HaltedError, MillraceError } from '../core/errors.ts'
 import type { AssignedPartition } from '../core/source.ts'
 import type { AppStats } from './app.ts'
+import type { RunReport } from './runReport.ts'
 
 /** What is there has been read, but for partitions that a `signal.break()` without `resumeAfterMs` has parked. */
 export class BrokenOffError extends MillraceError {
@@ -15,6 +16,11 @@ export class StalledError extends MillraceError {
 
 /** A run to the end of the log did nothing but put items aside. */
 export class NothingDoneError extends MillraceError {
+  override readonly retryable = false
+}
+
+/** A run to the end of its inputs has put items aside. */
+export class CollectedError extends MillraceError {
   override readonly retryable = false
 }
 
@@ -68,6 +74,33 @@ export function nothingDone({ outcomes, collected }: AppStats): NothingDoneError
   })
 }
 
-export function stoppedFirst(): StoppedError {
-  return new StoppedError('MR-RUN-STOPPED', { what: 'the service was stopped before it had caught up' })
+/** Why a run did not do all that it was to do; undefined when it did. What it has done is in its report. */
+export function incomplete({ streams, group, collected }: RunReport): MillraceError | undefined {
+  for (const { stream, source, stopped } of streams) {
+    if (stopped === undefined) continue
+    const place = { stream, topic: source, partition: 0, offset: stopped.offset }
+    if (stopped.kind === 'break') {
+      return new BrokenOffError('MR-RUN-BROKEN', {
+        what: `signal.break() has ended the run${stopped.reason === undefined ? '' : `: ${stopped.reason}`}`,
+        fix: 'What came before is committed. A run with a name goes on at that item when it is run again.',
+        place,
+      })
+    }
+    return new HaltedError('MR-HALTED', {
+      what: `the run was halted: ${stopped.reason}`,
+      why: 'Its error budget is used up; going on could move the whole input into the error collector.',
+      fix: 'Mend the plan, and run it again; a run with a name goes on where it was halted.',
+      place,
+    })
+  }
+  if (collected === 0) return undefined
+  return new CollectedError('MR-RUN-COLLECTED', {
+    what: `${collected} ${collected === 1 ? 'item was' : 'items were'} put into the error collector`,
+    why: 'All others are committed.',
+    fix: `Look with "millrace errors list --group ${group}".`,
+  })
+}
+
+export function stoppedFirst(who = 'the service', before = 'it had caught up'): StoppedError {
+  return new StoppedError('MR-RUN-STOPPED', { what: `${who} was stopped before ${before}` })
 }

@@ -1,8 +1,11 @@
-/** `millrace run`: a plan as a service of its own process. */
+/** `millrace run`: a plan as a service of its own process; one whose inputs end, to their end. */
 import { constants } from 'node:os'
 import type { Logger } from '../../core/logger.ts'
-import { nothingDone } from '../../service/serviceErrors.ts'
+import { isBounded, type RunSettings, run as runToTheEnd } from '../../service/run.ts'
+import { incomplete, nothingDone, stoppedFirst } from '../../service/serviceErrors.ts'
 import { type App, type StartSettings, start } from '../../service/start.ts'
+import type { Plan } from '../../stream.ts'
+import { type ExitCode, exitCodes } from '../exitCodes.ts'
 import { loadPlan } from '../loadPlan.ts'
 import { requireBrokers, requireGroup, requirePostgres } from '../required.ts'
 import type { CliSettings } from '../settings.ts'
@@ -17,19 +20,53 @@ const stopDeadlineMs = 9_500
 
 const stopSignals = ['SIGINT', 'SIGTERM'] as const
 
-/** Runs until a signal stops it, it has caught up, or it fails: then it throws what it failed with. */
+/** Runs until a signal stops it, it has caught up or used up its inputs, or it fails: then it throws what it failed with. */
 export async function run(file: string, settings: CliSettings, { untilCaughtUp, cwd }: RunOptions): Promise<void> {
   const log = await createLogger(settings.logLevel ?? 'info')
   const stopping = new AbortController()
-  const removeHandlers = handleSignals(stopping, log)
+  let bounded: Plan | undefined
+  const removeHandlers = handleSignals(stopping, log, () => (bounded === undefined ? exitCodes.ok : exitCodes.failed))
   try {
     await untilAborted(stopping.signal, async () => {
       const plan = await loadPlan(file, cwd)
+      if (isBounded(plan)) {
+        bounded = plan
+        return
+      }
       const app = await start(plan, { ...startSettings(settings), logger: log, signal: stopping.signal })
       await serve(app, untilCaughtUp, log)
     })
+    if (bounded !== undefined) await runBounded(bounded, settings, stopping.signal)
   } finally {
     removeHandlers()
+  }
+}
+
+/**
+ * Runs a plan to the end of its inputs, and prints the report. The log goes to standard error: what is printed is for people
+ * and pipes. One that was stopped has not done what it was to do, so that is a failure.
+ */
+async function runBounded(plan: Plan, settings: CliSettings, signal: AbortSignal): Promise<void> {
+  const logger = await createLogger(settings.logLevel ?? 'warn', 2)
+  try {
+    const report = await runToTheEnd(plan, { ...runSettings(settings), logger, signal })
+    process.stdout.write(`${report}\n`)
+    const failure = incomplete(report)
+    if (failure !== undefined) throw failure
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error
+    throw stoppedFirst('the run', 'its inputs were used up')
+  }
+}
+
+/** What `run` takes. The group is its name; of the limits of a service only that of items is one of a run. */
+function runSettings(settings: CliSettings): RunSettings {
+  const { group, commit, blockedAfterMs } = settings
+  return {
+    postgres: requirePostgres(settings),
+    name: group,
+    blockedAfterMs,
+    commit: commit?.maxItems === undefined ? undefined : { maxItems: commit.maxItems },
   }
 }
 
@@ -55,14 +92,18 @@ async function untilAborted(signal: AbortSignal, work: () => Promise<void>): Pro
   }
 }
 
-/** The first signal stops the service, the second ends the process at once. */
-function handleSignals(stopping: AbortController, log: Logger): () => void {
+/**
+ * The first signal stops what runs, the second ends the process at once.
+ *
+ * @param lateCode the exit code where it does not stop in time
+ */
+function handleSignals(stopping: AbortController, log: Logger, lateCode: () => ExitCode): () => void {
   const handle = (signal: NodeJS.Signals) => {
     if (stopping.signal.aborted) process.exit(128 + constants.signals[signal])
     log.info({ signal }, 'stopping')
     setTimeout(() => {
       log.warn({ afterMs: stopDeadlineMs }, 'the service did not stop in time: what was open is rolled back')
-      process.exit(0)
+      process.exit(lateCode())
     }, stopDeadlineMs).unref()
     stopping.abort()
   }
@@ -72,8 +113,8 @@ function handleSignals(stopping: AbortController, log: Logger): () => void {
   }
 }
 
-/** Lines of JSON on standard output, written at once: none is lost when the process ends. */
-async function createLogger(level: string): Promise<Logger> {
+/** Lines of JSON, written at once: none is lost when the process ends. */
+async function createLogger(level: string, dest: 1 | 2 = 1): Promise<Logger> {
   const { default: pino } = await import('pino')
   const { isoTime } = pino.stdTimeFunctions
   const logger: Logger = pino(
@@ -83,7 +124,7 @@ async function createLogger(level: string): Promise<Logger> {
       timestamp: isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ dest: 1, sync: true }),
+    pino.destination({ dest, sync: true }),
   )
   return logger
 }
