@@ -71,6 +71,7 @@ export {
   StoppedError,
   start,
 } from './service/start.ts'
+export { type EvaluateOptions, type Evaluation, evaluate } from './service/evaluate.ts'
 export {
   describe,
   type NamedStream,

@@ -1,6 +1,7 @@
 /** The commands and their flags. Commands are loaded when they run, so that `--help` and `describe` stay quick. */
 import { Command, CommanderError, Option } from 'commander'
 import { SettingsError } from '../core/errors.ts'
+import type { EvalOptions } from './commands/eval.ts'
 import type { ProgressOptions, SetOptions } from './commands/progress.ts'
 import { type ExitCode, exitCodeOf, exitCodes, exitCodeTexts } from './exitCodes.ts'
 import { errorText, type Output } from './output.ts'
@@ -10,6 +11,8 @@ import { version } from './version.ts'
 
 /** What a command line is run in; tests give their own. */
 export interface Surroundings extends Output {
+  /** What is on standard input, to its end. */
+  readonly input: () => Promise<Buffer>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
 }
@@ -88,6 +91,7 @@ function createProgram(surroundings: Surroundings, onSettings: (settings: CliSet
     .description('Prints a plan as a Mermaid flowchart. Connects to nothing.')
     .action(async (file: string) => (await import('./commands/draw.ts')).graphFile(file, cwd, surroundings))
 
+  addEval(program, surroundings, settingsOf)
   addProgress(program, surroundings, settingsOf)
   for (const name of laterCommands) {
     program
@@ -100,6 +104,25 @@ function createProgram(surroundings: Surroundings, onSettings: (settings: CliSet
       })
   }
   return program
+}
+
+function addEval(program: Command, surroundings: Surroundings, settingsOf: (command: Command) => CliSettings): void {
+  const command = program
+    .command('eval')
+    .argument('<file>', 'as for run')
+    .summary('run one step on one record')
+    .description(
+      'Runs a step of a plan, and what comes before it, on one record, and prints what it gives, what becomes of the item, the\nscopes, and the rows that would be written. Commits nothing; calls to the outside are made.\nThe record is the value on standard input, or one of a topic.',
+    )
+    .requiredOption('--step <name>', 'the step, as "millrace describe" prints it')
+    .option('--stream <name>', 'the stream, where several have such a step')
+    .option('--at <place>', 'topic/partition/offset of a record, such as flights/2/17')
+    .option('--key <text>', 'the key of a record from standard input')
+    .option('--json', 'print JSON')
+  addSettings(command, ({ path }) => path === 'kafka.brokers')
+  command.action(async (file: string, options: EvalOptions) =>
+    (await import('./commands/eval.ts')).evalStep(file, settingsOf(command), options, surroundings),
+  )
 }
 
 function addProgress(

@@ -14,6 +14,7 @@ export async function millrace(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   cwd = here,
+  input = '',
 ): Promise<Ran> {
   let out = ''
   let err = ''
@@ -26,6 +27,7 @@ export async function millrace(
     },
     env,
     cwd,
+    input: async () => Buffer.from(input),
   })
   return { code, out, err }
 }
