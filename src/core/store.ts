@@ -119,6 +119,8 @@ export interface CommitRequest {
   readonly order?: ((owner: number) => number) | undefined
   /** Whether every owner stands, and appended its rows in offset order: they may then be taken as they are. */
   readonly allInOrder: boolean
+  /** Set to learn whether the batch would be committed: everything is done but the commit, and nothing stands. */
+  readonly isTrial?: boolean | undefined
   readonly collected: readonly CollectedItem[]
   /** Items of the collector that the batch has run. One that is gone or was settled by somebody else meanwhile is passed over. */
   readonly settled: readonly Settlement[]

@@ -334,6 +334,14 @@ export class Batch {
     this.interrupt = undefined
   }
 
+  /** Takes a cut back: everything is run again, but for what had fallen before it. */
+  uncut(falls: ReadonlyMap<number, Fall>): void {
+    this.#cut = Number.POSITIVE_INFINITY
+    this.falls.clear()
+    for (const [owner, fall] of falls) this.falls.set(owner, fall)
+    this.#stale = 'fallen'
+  }
+
   /** Of several breaks the first in offset order counts. */
   breakAt(broke: Broke): void {
     if (broke.item >= this.limit) return

@@ -14,6 +14,7 @@ import type { Batch, Interrupt } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
 import { collectedItems, settlements } from './collect.ts'
 import type { Graph } from './graph.ts'
+import { Halving } from './halving.ts'
 import { itemOf } from './owner.ts'
 import { progressAfter } from './position.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
@@ -173,7 +174,11 @@ async function replay(batch: Batch, graph: Graph): Promise<void> {
   }
 }
 
-async function commit({ batch, graph, info, store, claim, memory }: Closing, { budget, halt }: BudgetAfter) {
+async function commit(
+  { batch, graph, info, store, claim, memory }: Closing,
+  { budget, halt }: BudgetAfter,
+  isTrial = false,
+) {
   const before = claim.progress[0] as SourceProgress
   const progress = batch.waiting === undefined ? progressAfter(batch, before) : before
   const collected = collectedItems(batch, info, memory)
@@ -201,11 +206,14 @@ async function commit({ batch, graph, info, store, claim, memory }: Closing, { b
       position: (owner) => batch.position(owner),
       order: batch.streams.length === 1 ? undefined : (owner) => batch.order(owner),
       allInOrder: graph.itemwise && !batch.hasFallen && batch.limit >= batch.size,
+      isTrial,
       collected,
       settled,
       budget,
       halted,
     })
+  }
+  if (!nothingNew && !isTrial) {
     claim.progress = [progress]
     claim.budget = budget
     claim.halted = halted
@@ -217,7 +225,7 @@ async function commit({ batch, graph, info, store, claim, memory }: Closing, { b
 async function refused(closing: Closing, refusal: RowsRefused, refusals: number): Promise<boolean> {
   const { batch, graph, info } = closing
   const members = batch.membersOf(refusal.owner)
-  const [first] = members
+  let [first] = members
   if (first === undefined) {
     throw new StoreError('MR-RX-ROW', {
       what: `table "${refusal.table}" refused a row that was made behind pipe(): ${refusal.message}`,
@@ -236,7 +244,10 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
       cause: refusal,
     })
   }
-  if (members.length > 1) {
+  if (members.length > 1 && info.isWhole) {
+    first = await guiltyMember(closing, members)
+    if (first === undefined) return false
+  } else if (members.length > 1) {
     // Which member is to blame is found by committing the batch up to the middle of the group: halves until one is left.
     batch.cutAt(itemOf(members[members.length >> 1] as number))
     return true
@@ -248,6 +259,34 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
   batch.fall(first, { kind: 'collected', step: `to:${refusal.table}`, error: refusal, clash: refusal.clash })
   if (batch.reviveClashesAfter(first) || batch.stale) await replay(batch, graph)
   return false
+}
+
+/**
+ * Of a group, the member up to which the batch is refused and before which it is not. Where nothing may be committed before the
+ * rest, that is found by trials.
+ *
+ * @returns undefined when something came between: the batch is then to be closed again
+ */
+async function guiltyMember(closing: Closing, members: readonly number[]): Promise<number | undefined> {
+  const { batch } = closing
+  const halving = new Halving(members.length)
+  const falls = new Map(batch.falls)
+  for (let count = halving.next; count !== undefined; count = halving.next) {
+    batch.cutAt(itemOf(members[count] as number))
+    try {
+      // What asks for a retry here asks for it again when the batch is closed again.
+      if ((await stabilise(closing)) !== undefined || closing.settled()) return undefined
+      await commit(closing, { budget: closing.claim.budget, halt: undefined }, true)
+      halving.passed(count)
+    } catch (error) {
+      if (error instanceof UnavailableError) return undefined
+      if (!(error instanceof RowsRefused)) throw error
+      halving.failed(count)
+    } finally {
+      batch.uncut(falls)
+    }
+  }
+  return members[halving.guilty]
 }
 
 /** Waits before the next try; throws when there were enough or another try would not help. */

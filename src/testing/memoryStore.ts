@@ -133,7 +133,9 @@ export class MemoryStore implements Store {
         place: { stream: claim.task.stream, partition: claim.task.partition },
       })
     }
-    this.#tables = this.#written(request)
+    const tables = this.#written(request)
+    if (request.isTrial) return
+    this.#tables = tables
     this.collector.add(claim.task.app, request.collected)
     this.collector.settle(request.settled)
     known.budget = request.budget

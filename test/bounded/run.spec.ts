@@ -8,6 +8,7 @@ import { slot } from '../../src/core/slot.ts'
 import { start } from '../../src/service/start.ts'
 import { type Stream, segment, stream } from '../../src/stream.ts'
 import { check } from '../../src/testing/check.ts'
+import { MemoryStore } from '../../src/testing/memoryStore.ts'
 import { testDriver } from '../../src/testing/testDriver.ts'
 import { topic } from '../../src/topic.ts'
 import { out, Runs, toRow } from './_run.ts'
@@ -279,13 +280,24 @@ describe('one transaction', () => {
   })
 
   test('is not cut where rows are refused', async () => {
-    const store = new (await import('../../src/testing/memoryStore.ts')).MemoryStore({
-      refuses: (_, { n }) => (Number(n) % 10 === 5 ? '23514' : undefined),
-    })
+    const store = new MemoryStore({ refuses: (_, { n }) => (Number(n) % 10 === 5 ? '23514' : undefined) })
     Object.assign(runs, { store })
     const { report, first } = await runs.run(numbersOf(upTo(100)).to(out, toRow))
     expect(report.commits).toBe(1)
     expect(first).toMatchObject({ collected: 10, done: 90, rows: 90 })
+  })
+
+  test('is not cut where the row of a group is refused, and the guilty member is found', async () => {
+    const store = new MemoryStore({ refuses: (_, { n }) => (Number(n) >= 1_000 ? '23514' : undefined) })
+    Object.assign(runs, { store })
+    const sum = (group: readonly number[]) => ({ n: group.reduce((total, n) => total + n, 0) })
+    const values = [1, 2, 3, 4, 1_000, 5, 6, 7, 1_001, 1_002, 8, 9]
+    const plan = numbersOf(values).batch({ max: 4 }).to(out, sum)
+    const { report, first } = await runs.run(plan)
+    expect(report.commits).toBe(1)
+    expect(store.collected.map(({ offset }) => offset).toSorted((a, b) => a - b)).toEqual([4, 8, 9])
+    expect(first).toMatchObject({ items: 12, done: 9, collected: 3 })
+    expect(runs.numbers).toEqual([10, 26, 9])
   })
 
   test('has one run of a pipe, and scopes for all', async () => {

@@ -190,6 +190,21 @@ export function storeContract(name: string, createHarness: () => Promise<StoreHa
         expect(member.claim.version).toBe(version + 1)
       })
 
+      it('says of a trial whether it would commit, and nothing of it stands', async () => {
+        const member = await Member.claim(store)
+        const { version } = member.claim
+        member.rows.append({ id: 1 }, 0)
+        await member.commit(1, { collected: [failed(1)], isTrial: true })
+        expect(member.claim.version).toBe(version)
+        expect(await rowsOf(contractRows)).toEqual([])
+        expect(await harness.collected()).toEqual([])
+        expect(await progress()).toEqual([{ source: 'from:flights', nextOffset: 0 }])
+        for (const owner of [0, 1]) member.rows.append({ id: 1 }, owner)
+        await expect(member.commit(2, { isTrial: true })).rejects.toMatchObject({ owner: 1, clash: true })
+        await member.commit(2, { left: [1] })
+        expect(await rowsOf(contractRows)).toEqual([{ id: 1 }])
+      })
+
       it('moves the version on when nothing else moves', async () => {
         const member = await Member.claim(store)
         const { version } = member.claim

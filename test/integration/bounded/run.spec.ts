@@ -36,6 +36,34 @@ test('all rows come in one transaction, refused ones apart', async () => {
   await clear()
 })
 
+test('of a group that is refused the guilty member is found, and all else commits at once', async () => {
+  await database.query(
+    'create table sums (id integer references things deferrable initially deferred, size integer check (size < 100))',
+  )
+  const values = [1, 2, 3, 4, 100, 5, 6, 7, 8, 9].map((size) => ({ size }))
+  await database.query('insert into things select generate_series(0, 200)')
+  const sums = table<{ id: number; size: number }>('sums')
+  const grouped = stream('s')
+    .from(values)
+    .batch({ max: 4 })
+    .map((group) => group.reduce((total, { size }) => total + size, 0))
+  const checked = await run(
+    grouped.to(sums, (size) => ({ id: size, size })),
+    settings(),
+  )
+  expect(checked).toMatchObject({ commits: 1, streams: [{ done: 9, collected: 1, errors: [{ offset: 4 }] }] })
+  expect(await database.query('select size from sums order by size')).toEqual([{ size: 9 }, { size: 10 }, { size: 26 }])
+  // Seen at COMMIT only, and of the last of four: the sums before it are things.
+  await database.query('truncate sums; delete from things where id = 118')
+  const referring = await run(
+    grouped.to(sums, (size) => ({ id: size, size: 0 })),
+    settings(),
+  )
+  expect(referring).toMatchObject({ commits: 1, streams: [{ done: 9, collected: 1, errors: [{ offset: 7 }] }] })
+  await database.query('drop table sums')
+  await clear()
+})
+
 test('signal.error() at the last item leaves nothing', async () => {
   const plan = stream('s')
     .from(upTo(3_000))
