@@ -1,4 +1,5 @@
 /** An input that ends, as the one partition of a source. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Clock, sleep } from '../core/clock.ts'
 import { MillraceError, messageOf, SourceError } from '../core/errors.ts'
 import type { RecordChunk } from '../core/record.ts'
@@ -56,6 +57,8 @@ export class BoundedPartition implements AssignedPartition {
   async *read(offset: number): AsyncIterable<RecordChunk> {
     await this.#skipTo(offset)
     for (;;) {
+      // What is there at once would else be read to its end before anything else had a turn.
+      await nextTurn()
       if (this.revoked.aborted) return
       const chunk = await this.#next(this.#parts.chunkItems)
       if (chunk === undefined) return

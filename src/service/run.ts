@@ -8,6 +8,7 @@ import { type PlanLeaf, requireBounded, stepsOf } from '../core/plan.ts'
 import type { BoundedSource } from '../core/source.ts'
 import type { Store } from '../core/store.ts'
 import { Cursor } from '../runtime/cursor.ts'
+import { maxBatchItems } from '../runtime/owner.ts'
 import { Runner } from '../runtime/runner.ts'
 import { forgottenSinks, leavesOf, type Plan } from '../stream.ts'
 import { LoopWatch } from './loopWatch.ts'
@@ -34,6 +35,8 @@ export interface RunParts {
 
 /** Items that an input hands over at once at most. */
 const maxChunkItems = 1_000
+/** Batches that are held at most: the next one is read while one commits. */
+const readsAhead = 2
 /** As long as what is under way may take to end when a run is given up. */
 const stopMs = 6_000
 
@@ -188,11 +191,10 @@ class StreamRun {
       client: boundedClient(this.#partition),
       store,
       limits: { everyMs: Number.POSITIVE_INFINITY, maxItems: maxItems ?? Number.POSITIVE_INFINITY, maxBytes },
-      // What one batch takes has to fit, or it would wait for ever; the next one is read while it commits.
-      buffer: {
-        maxItems: isWhole ? Number.POSITIVE_INFINITY : maxItems * 2,
-        maxBytes: isWhole ? Number.POSITIVE_INFINITY : maxBytes * 2,
-      },
+      // A batch has to fit, or it would wait for ever for the rest of it: when this is full, it is complete or too large.
+      buffer: isWhole
+        ? { maxItems: maxBatchItems, maxBytes }
+        : { maxItems: maxItems * readsAhead, maxBytes: maxBytes * readsAhead },
       from: 'earliest',
       isWhole,
       clock,

@@ -64,5 +64,5 @@ export function resolveRunSurroundings({ postgres, blockedAfterMs = defaults.blo
   if (postgres === undefined) {
     throw settingError({ what: 'run() needs "postgres"', fix: 'Say where to write: postgres: { url }.' })
   }
-  return { postgres: resolvePostgres(postgres), blockedAfterMs }
+  return { postgres: resolvePostgres(postgres, 'run()'), blockedAfterMs }
 }

@@ -115,10 +115,16 @@ export function resolveSettings(settings: StartSettings): ResolvedSettings {
   }
 }
 
-/** Checks how to reach Postgres, and makes one URL of a URL and parts beside it. @throws SettingsError that names the setting */
-export function resolvePostgres(postgres: PostgresConnection): PostgresConnection {
-  checkPostgres(postgres)
-  return withoutUrlParts(postgres)
+/**
+ * Checks how to reach Postgres, and makes one URL of a URL and parts beside it.
+ *
+ * @param caller whose setting it is, as errors call it
+ * @throws SettingsError that names the setting
+ */
+export function resolvePostgres(postgres: PostgresConnection, caller = 'start()'): PostgresConnection {
+  const owner = `${caller}: "postgres"`
+  checkPostgres(postgres, owner)
+  return withoutUrlParts(postgres, owner)
 }
 
 const settingError: OptionErrorMaker = (text) => new SettingsError('MR-SETTING', text)
@@ -155,16 +161,16 @@ function isSecret(value: unknown): boolean {
   return typeof value === 'string' && isCharacters(value)
 }
 
-function checkPostgres(postgres: PostgresConnection): void {
+function checkPostgres(postgres: PostgresConnection, owner: string): void {
   for (const secret of ['url', 'password'] as const) {
     if (postgres[secret] !== undefined && !isSecret(postgres[secret])) {
-      throw settingError({ what: `start(): "postgres": "${secret}" must be a text` })
+      throw settingError({ what: `${owner}: "${secret}" must be a text` })
     }
   }
-  check('start(): "postgres"', withoutBooleanSsl(postgres), postgresRules)
+  check(owner, withoutBooleanSsl(postgres), postgresRules)
   if (postgres.url === undefined && postgres.host === undefined) {
     throw settingError({
-      what: 'start(): "postgres" needs "url", or "host" and what else it takes',
+      what: `${owner} needs "url", or "host" and what else it takes`,
       fix: 'Write url as postgres://user:password@host:5432/database.',
     })
   }
@@ -178,15 +184,10 @@ function withoutBooleanSsl({ ssl, ...rest }: { readonly ssl?: unknown }): object
  * One URL from a URL and parts beside it. pg would let the URL win, and with it its missing password: then a password
  * could not be kept out of a URL.
  */
-function withoutUrlParts({
-  url,
-  host,
-  port,
-  user,
-  password,
-  database,
-  ...rest
-}: PostgresConnection): PostgresConnection {
+function withoutUrlParts(
+  { url, host, port, user, password, database, ...rest }: PostgresConnection,
+  owner: string,
+): PostgresConnection {
   const parts = { host, port, user, password, database }
   if (url === undefined) return { ...parts, ...rest }
   if (!URL.canParse(url) || Object.values(parts).every((part) => part === undefined)) return { url, ...rest }
@@ -199,7 +200,7 @@ function withoutUrlParts({
   const lost = (user !== undefined && merged.username === '') || (password !== undefined && merged.password === '')
   if (lost) {
     throw settingError({
-      what: 'start(): "postgres": user and password cannot be put into a URL without a host',
+      what: `${owner}: user and password cannot be put into a URL without a host`,
       fix: 'Leave "url" out and give host, port, user, password and database; a host may be the folder of a socket.',
     })
   }

@@ -323,6 +323,27 @@ describe('one transaction', () => {
     await runs.run(plan, { maxBytes: 2 ** 20, commit: { maxItems: 500 } })
   })
 
+  test('is given up where an input is without end, before memory is', async () => {
+    let given = 0
+    function* endless() {
+      for (;;) yield `${given++}${'x'.repeat(1_000)}`
+    }
+    async function* endlessLater() {
+      yield* endless()
+    }
+    for (const values of [endless(), endlessLater()]) {
+      given = 0
+      const slow = stream('s')
+        .from(values)
+        .mapAsync(async (value) => {
+          await nextTurn()
+          return value
+        })
+      await expect(runs.run(slow, { maxBytes: 2 ** 20 })).rejects.toMatchObject({ code: 'MR-RUN-SIZE' })
+      expect(given).toBeLessThan(4_000)
+    }
+  })
+
   test('takes what RxJS holds to the end', async () => {
     const plan = numbersOf(upTo(25))
       .pipe((values) => values.pipe(bufferCount(10), delay(5)))
