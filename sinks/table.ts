@@ -1,5 +1,5 @@
 import { PlanError } from '../src/core/errors.ts'
-import { isOptions } from '../src/core/options.ts'
+import { isOptions, shown } from '../src/core/options.ts'
 import type { ConflictRule, OnConflict, Sink } from '../src/core/sink.ts'
 
 /** The columns of a row; any name when the row's type is not stated. */
@@ -28,9 +28,17 @@ export interface TableOptions<Row> {
     : OnConflict<Row>
   /** The full `create table` statement, run at start when the table is missing. */
   readonly create?: string
+  /**
+   * Remembers which rows each item made, so that `millrace reparse` can run items again and put their new rows in the place of
+   * the old ones. A table without a key gets two columns more, `mr_task` and `mr_offset`, and an index; what items have given
+   * to the rows of one with a key is kept in `millrace.contributions`.
+   *
+   * @default false
+   */
+  readonly track?: boolean
 }
 
-const optionNames = ['key', 'columns', 'onConflict', 'create']
+const optionNames = ['key', 'columns', 'onConflict', 'create', 'track']
 const rules: readonly string[] = ['replace', 'add', 'keep', 'min', 'max'] satisfies ConflictRule[]
 
 /**
@@ -101,6 +109,10 @@ export function table<Row extends object = object>(name: string, options: TableO
     )
   }
 
+  if (options.track !== undefined && typeof options.track !== 'boolean') {
+    refuse('MR-TABLE-TRACK', `track cannot be ${shown(options.track)}`, 'Say true or false.')
+  }
+
   return Object.freeze({
     kind: 'table',
     name,
@@ -108,6 +120,7 @@ export function table<Row extends object = object>(name: string, options: TableO
     columns: columns === undefined ? undefined : Object.freeze([...columns]),
     onConflict: onConflict === 'nothing' ? onConflict : Object.freeze({ ...onConflict }),
     create: options.create,
+    track: options.track === true,
   } as const)
 }
 

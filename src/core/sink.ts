@@ -20,6 +20,8 @@ export interface Sink<in Row> {
   readonly onConflict: 'nothing' | Readonly<Record<string, ConflictRule>>
   /** The `create table` statement to run when the table is missing. */
   readonly create: string | undefined
+  /** Whether it is remembered which rows each item made. */
+  readonly track: boolean
   /** Only for types: what a row looks like. */
   readonly row?: (row: Row) => void
 }

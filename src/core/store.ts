@@ -105,6 +105,46 @@ export interface Settlement {
   readonly failure?: CollectedItem | undefined
 }
 
+/** What the rows of an owner were made of. */
+export interface RowOrigin {
+  /** One of the task's streams. */
+  readonly stream: string
+  /** Of the record; where several belong together, of each, in their order. */
+  readonly offsets: readonly number[]
+}
+
+/**
+ * An item whose run counts in one of the task's streams: it stands there, or it does not come there while the one stands that would
+ * bring it.
+ */
+export interface StandingItem {
+  /** Who stands: where this owner has no position, the item does not count. */
+  readonly owner: number
+  readonly stream: string
+  readonly offset: number
+}
+
+/** Where the rows of a batch come from, for tables with `track`. */
+export interface RowOrigins {
+  /** The task's own stream. */
+  readonly stream: string
+  readonly topic: string
+  /** Undefined for rows that no item has made. */
+  of(owner: number): RowOrigin | undefined
+  standing(): Iterable<StandingItem>
+}
+
+/** What was started as a stream. */
+export interface StartedPlan {
+  readonly stream: string
+  /** Recognises it. */
+  readonly hash: string
+  /** Its steps as text. */
+  readonly description: string
+  /** Steps that give something else when an item comes later than it once did, with the reason. */
+  readonly orderSteps: readonly string[]
+}
+
 /** Everything that a batch commits. */
 export interface CommitRequest {
   readonly claim: Claim
@@ -119,6 +159,13 @@ export interface CommitRequest {
   readonly order?: ((owner: number) => number) | undefined
   /** Whether every owner stands, and appended its rows in offset order: they may then be taken as they are. */
   readonly allInOrder: boolean
+  /** Without it, rows of tables with `track` are written as if no item had made them. */
+  readonly origins?: RowOrigins | undefined
+  /**
+   * Set when the items come late, or again: what those that stand have made before goes, in tables with `track`, and what
+   * they make now takes its place; it never hides what later items have written.
+   */
+  readonly again?: boolean | undefined
   /** Set to learn whether the batch would be committed: everything is done but the commit, and nothing stands. */
   readonly isTrial?: boolean | undefined
   readonly collected: readonly CollectedItem[]

@@ -8,12 +8,14 @@
 import { sleep } from '../core/clock.ts'
 import { FenceLostError, InternalError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { Claim, CommitRequest, RowsRefused } from '../core/store.ts'
+import { inTransactionMatchCollected } from './collectedBefore.ts'
 import { inTransactionCollect, inTransactionSettle } from './collector.ts'
 import type { Connections, Link } from './connections.ts'
 import { causeOf, inTransactionFindGuilty, isRefusal } from './guilt.ts'
 import { beginFenced, type InDoubt, lookInDoubt } from './progress.ts'
 import { fenceLostState, isConnectionLost, sqlstateOf } from './sqlstate.ts'
 import { type TableBuffer, WriteRefused } from './tableBuffer.ts'
+import { type TrackedRequest, TrackedTasks } from './tracking.ts'
 import { inTransactionWrite, orderedBuffers } from './writeSet.ts'
 
 /** Reads the catalog again for tables that have changed under the plan. @throws StoreError when they do not fit any more */
@@ -36,18 +38,27 @@ export async function commitBatch(
   connections: Connections,
   readCatalogAgain: ReadCatalogAgain,
   request: CommitRequest,
+  tracked: TrackedTasks = new TrackedTasks(),
 ): Promise<void> {
   const { task } = request.claim
   const doing = `committing a batch of stream "${task.stream}", partition ${task.partition}`
-  const attempt = await connections.use(doing, (link) => attemptCommit(link, readCatalogAgain, request))
+  const attempt = await connections.use(doing, (link) =>
+    attemptCommit(link, readCatalogAgain, request, tracked),
+  )
   if (attempt.kind === 'refused') throw attempt.refused
   if (attempt.kind === 'tried') return
   if (attempt.kind === 'in doubt') await settleDoubt(connections, request.claim, doing)
   request.claim.version += 1
 }
 
-async function attemptCommit(link: Link, readCatalogAgain: ReadCatalogAgain, request: CommitRequest): Promise<Attempt> {
-  const buffers = orderedBuffers(request)
+async function attemptCommit(
+  link: Link,
+  readCatalogAgain: ReadCatalogAgain,
+  given: CommitRequest,
+  tracked: TrackedTasks,
+): Promise<Attempt> {
+  const buffers = orderedBuffers(given)
+  const request: TrackedRequest = { ...given, tracking: await tracked.trackingOf(link, given, buffers) }
   let hasReadAgain = false
   for (;;) {
     await begin(link, request)
@@ -56,9 +67,11 @@ async function attemptCommit(link: Link, readCatalogAgain: ReadCatalogAgain, req
         asAppended: request.allInOrder,
         position: (owner) => request.position(owner),
         order: request.order,
+        tracking: request.tracking,
       })
-      await inTransactionCollect(link, request.claim.task.app, request.collected)
-      await inTransactionSettle(link, request.settled)
+      const { collected, settled } = await inTransactionMatchCollected(link, request)
+      await inTransactionCollect(link, request.claim.task.app, collected)
+      await inTransactionSettle(link, settled)
     } catch (error) {
       await link.rollback()
       if (!(error instanceof WriteRefused)) throw error
@@ -84,7 +97,7 @@ async function begin(link: Link, request: CommitRequest): Promise<void> {
   }
 }
 
-async function sendCommit(link: Link, request: CommitRequest, buffers: readonly TableBuffer[]): Promise<Attempt> {
+async function sendCommit(link: Link, request: TrackedRequest, buffers: readonly TableBuffer[]): Promise<Attempt> {
   let command: string
   try {
     command = await link.commit()
@@ -103,7 +116,7 @@ async function sendCommit(link: Link, request: CommitRequest, buffers: readonly 
 }
 
 /** Takes everything back, when also what Postgres looks at only at COMMIT would be accepted. */
-async function endTrial(link: Link, request: CommitRequest, buffers: readonly TableBuffer[]): Promise<Attempt> {
+async function endTrial(link: Link, request: TrackedRequest, buffers: readonly TableBuffer[]): Promise<Attempt> {
   try {
     await link.query('set constraints all immediate')
   } catch (error) {
@@ -117,7 +130,7 @@ async function endTrial(link: Link, request: CommitRequest, buffers: readonly Ta
 
 async function findGuilty(
   link: Link,
-  request: CommitRequest,
+  request: TrackedRequest,
   buffers: readonly TableBuffer[],
   refusal: unknown,
 ): Promise<Attempt> {

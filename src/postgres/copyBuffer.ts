@@ -7,16 +7,22 @@ import type { KeyTrail } from './keyTrail.ts'
 import { type AnyRow, type Layout, RowLayouts, type WrittenColumn } from './rowLayout.ts'
 import type { BoundSink } from './sinkChecks.ts'
 import { Owners, type Selection, selectRows, type TableBuffer, WriteRefused } from './tableBuffer.ts'
+import { offsetColumn, taskColumn } from './trackedColumns.ts'
+import type { Tracking } from './tracking.ts'
 
 const tab = 0x09
 const newline = 0x0a
 const nullText = '\\N'
 const bytesPerOwner = 4
+/** Of a task and an offset at the end of a line, at most: two tabs, 10 and 16 digits. */
+const maxPlaceBytes = 28
 
 /** Rows that go out by one COPY: those that write the same columns. */
 class Segment {
   readonly columns: readonly WrittenColumn[]
   readonly statement: string
+  /** The same with where each row comes from. */
+  readonly trackedStatement: string
   readonly out = new ByteWriter()
   readonly owners = new Owners()
   /** Where each row ends in the bytes. */
@@ -24,7 +30,9 @@ class Segment {
 
   constructor(table: string, columns: readonly WrittenColumn[]) {
     this.columns = columns
-    this.statement = `copy ${table} (${columns.map(({ info }) => info.quoted).join(', ')}) from stdin`
+    const names = columns.map(({ info }) => info.quoted).join(', ')
+    this.statement = `copy ${table} (${names}) from stdin`
+    this.trackedStatement = `copy ${table} (${names}, ${taskColumn}, ${offsetColumn}) from stdin`
   }
 
   get length(): number {
@@ -49,6 +57,26 @@ class Segment {
     if (length === 0) this.out.clear()
     else this.out.length = this.endOf(length - 1)
     this.owners.length = length
+  }
+
+  /** The lines of the selected rows, in their order, each with where it comes from. */
+  gatherTracked(rows: Int32Array | undefined, tracking: Tracking): Buffer {
+    const count = rows?.length ?? this.length
+    let size = 0
+    for (let index = 0; index < count; index += 1) {
+      const row = rows?.[index] ?? index
+      size += this.endOf(row) - this.endOf(row - 1) + maxPlaceBytes
+    }
+    const bytes = Buffer.allocUnsafe(size)
+    let length = 0
+    for (let index = 0; index < count; index += 1) {
+      const row = rows?.[index] ?? index
+      length += this.out.bytes.copy(bytes, length, this.endOf(row - 1), this.endOf(row) - 1)
+      const place = tracking.placeOf(this.owners.values[row] ?? 0)
+      const text = place === undefined ? `\t${nullText}\t${nullText}\n` : `\t${place.task}\t${place.offset}\n`
+      length += bytes.write(text, length, 'latin1')
+    }
+    return bytes.subarray(0, length)
   }
 
   /** The lines of the selected rows, in their order. */
@@ -143,14 +171,19 @@ export class CopyBuffer implements TableBuffer {
   }
 
   async inTransactionFlush(link: Link, selection: Selection): Promise<void> {
+    const tracking = this.bound.tracked === undefined ? undefined : selection.tracking
     for (const segment of this.#segments) {
       if (segment.length === 0) continue
       const rows = selection.asAppended
         ? undefined
         : selectRows(segment.owners.values, segment.length, selection, selection.order)
       if (rows?.length === 0) continue
-      const bytes = rows === undefined ? segment.out.bytes.subarray(0, segment.out.length) : segment.gather(rows)
       try {
+        if (tracking !== undefined) {
+          await link.copyIn(segment.trackedStatement, [segment.gatherTracked(rows, tracking)])
+          continue
+        }
+        const bytes = rows === undefined ? segment.out.bytes.subarray(0, segment.out.length) : segment.gather(rows)
         await link.copyIn(segment.statement, [bytes])
       } catch (error) {
         const line = lineOf(error)

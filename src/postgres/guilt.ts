@@ -7,11 +7,12 @@
  */
 import pg from 'pg'
 import { UnavailableError } from '../core/errors.ts'
-import { type CommitRequest, RowsRefused } from '../core/store.ts'
+import { RowsRefused } from '../core/store.ts'
 import type { Link } from './connections.ts'
 import { CopyBuffer } from './copyBuffer.ts'
 import { isClash, reactionTo, sqlstateOf } from './sqlstate.ts'
 import { type TableBuffer, WriteRefused } from './tableBuffer.ts'
+import type { TrackedRequest } from './tracking.ts'
 import { inTransactionWrite } from './writeSet.ts'
 
 /** An owner with rows in the batch, by its place in offset order. */
@@ -48,7 +49,7 @@ export function causeOf(error: unknown): unknown {
  */
 export async function inTransactionFindGuilty(
   link: Link,
-  request: CommitRequest,
+  request: TrackedRequest,
   buffers: readonly TableBuffer[],
   first: unknown,
 ): Promise<RowsRefused> {
@@ -78,15 +79,16 @@ export async function inTransactionFindGuilty(
   return blame(stops, refused - 1, refusal)
 }
 
-function stopsOf(request: CommitRequest, buffers: readonly TableBuffer[]): readonly Stop[] {
+function stopsOf(request: TrackedRequest, buffers: readonly TableBuffer[]): readonly Stop[] {
   const positions = new Map<number, number>()
-  for (const buffer of buffers) {
-    buffer.eachOwner((owner) => {
-      if (positions.has(owner)) return
-      const position = request.position(owner)
-      if (position !== undefined) positions.set(owner, position)
-    })
+  const add = (owner: number) => {
+    if (positions.has(owner)) return
+    const position = request.position(owner)
+    if (position !== undefined) positions.set(owner, position)
   }
+  for (const buffer of buffers) buffer.eachOwner(add)
+  // One that makes no rows any more may be refused, too: others point to those that it has made.
+  if (request.again) for (const { owner } of request.origins?.standing() ?? []) add(owner)
   // A group stands where its last member does, and behind it: what is refused of the member alone is not the group's fault.
   return Array.from(positions, ([owner, position]) => ({ owner, position })).sort(
     (a, b) => a.position - b.position || b.owner - a.owner,
@@ -105,13 +107,18 @@ function nextProbe(accepted: number, refused: number, seen: boolean, hint: numbe
 /** Whether a prefix is refused; undefined when it goes through. Leaves the transaction as it was. */
 async function inTransactionTry(
   link: Link,
-  request: CommitRequest,
+  request: TrackedRequest,
   buffers: readonly TableBuffer[],
   stops: readonly Stop[],
   count: number,
 ): Promise<Refusal | undefined> {
   const tried = new Map(stops.slice(0, count).map(({ owner, position }) => [owner, position]))
-  const selection = { asAppended: false, position: (owner: number) => tried.get(owner), order: request.order }
+  const selection = {
+    asAppended: false,
+    position: (owner: number) => tried.get(owner),
+    order: request.order,
+    tracking: request.tracking,
+  }
   await link.query('savepoint probe')
   try {
     await inTransactionWrite(link, buffers, selection)
@@ -146,7 +153,7 @@ function toRefusal(thrown: unknown, buffers: readonly TableBuffer[], stops: read
 }
 
 /** Of a batch that is one COPY in offset order, a named line is refused for sure: what comes behind it was not even looked at. */
-function lineIsLast({ order }: CommitRequest, buffers: readonly TableBuffer[], { hint }: Refusal): number | undefined {
+function lineIsLast({ order }: TrackedRequest, buffers: readonly TableBuffer[], { hint }: Refusal): number | undefined {
   if (order !== undefined) return undefined
   const [only, ...others] = buffers
   return others.length === 0 && only instanceof CopyBuffer && only.isOneCopy ? hint : undefined
@@ -157,7 +164,7 @@ function lineIsLast({ order }: CommitRequest, buffers: readonly TableBuffer[], {
  * after the line that it named. Errors of content are found line by line; a unique index only where it was
  * the one that refused, since lines above may not have reached it yet.
  */
-function exactlyNamed(request: CommitRequest, buffers: readonly TableBuffer[], refusal: Refusal): number | undefined {
+function exactlyNamed(request: TrackedRequest, buffers: readonly TableBuffer[], refusal: Refusal): number | undefined {
   const line = lineIsLast(request, buffers, refusal)
   const table = buffers[0]?.bound.table
   if (line === undefined || table === undefined || table.hasTriggers) return undefined

@@ -1,4 +1,5 @@
 /** millrace's own tables and functions, in the schema `millrace`. A migration that was released is never changed. */
+import { trackingSchema } from './trackingSchema.ts'
 
 /** One step of the schema. */
 export interface SchemaStep {
@@ -250,3 +251,4 @@ export function schemaSql(): string {
   )
   return `begin;\n${bookkeeping}${steps.join('\n')}commit;\n`
 }
+  { name: '0003_tracking', sql: trackingSchema },

@@ -12,6 +12,7 @@ import { type PostgresSettings, postgresTarget } from './settings.ts'
 import { type BoundSink, bindSink, unknownColumns } from './sinkChecks.ts'
 import type { TableBuffer } from './tableBuffer.ts'
 import { UpsertBuffer } from './upsertBuffer.ts'
+import { TrackedTasks } from './tracking.ts'
 import { readHeldKeys, readWaitingItems, readWaitingTasks } from './waitingItems.ts'
 
 /**
@@ -28,6 +29,7 @@ export class PostgresStore implements Store {
   readonly #connections: Connections
   readonly #bound = new Map<Sink<never>, BoundSink>()
 
+  readonly #tracked = new TrackedTasks()
   constructor(connections: Connections) {
     this.#connections = connections
   }
@@ -79,7 +81,12 @@ export class PostgresStore implements Store {
   }
 
   async commit(request: CommitRequest): Promise<void> {
-    return commitBatch(this.#connections, (link, buffers) => this.#readCatalogAgain(link, buffers), request)
+    return commitBatch(
+      this.#connections,
+      (link, buffers) => this.#readCatalogAgain(link, buffers),
+      request,
+      this.#tracked,
+    )
   }
 
   async waitingTasks(app: string): ReturnType<Store['waitingTasks']> {

@@ -1,23 +1,20 @@
 /** Whether a sink and its table fit: found out at start, before the first record is read. */
 import { StoreError } from '../core/errors.ts'
 import type { Sink } from '../core/sink.ts'
+import type { BoundSink, PlainBoundSink } from './boundSink.ts'
 import { readTable, type TableColumn, type TableInfo, tablesCalled } from './catalog.ts'
 import type { Link } from './connections.ts'
 import { sqlstateOf } from './sqlstate.ts'
+import { trackTable } from './trackedTables.ts'
 
-/** A sink with its table. */
-export interface BoundSink {
-  readonly sink: Sink<never>
-  readonly name: string
-  readonly table: TableInfo
-}
+export type { BoundSink } from './boundSink.ts'
 
 /** Finds the sink's table, makes it when it is missing and the sink says how, and compares the two. @throws StoreError */
 export async function bindSink(link: Link, sink: Sink<never>): Promise<BoundSink> {
   const table = (await findTable(link, sink)) ?? (await createTable(link, sink))
   const bound = { sink, name: sink.name, table }
   checkTable(bound)
-  return bound
+  return sink.track ? trackTable(link, bound) : bound
 }
 
 /** What some versions of Postgres answer for a name that cannot be one; others say that there is no such table. */
@@ -72,7 +69,7 @@ async function missingTable(link: Link, sink: Sink<never>): Promise<StoreError> 
   })
 }
 
-function checkTable(bound: BoundSink): void {
+function checkTable(bound: PlainBoundSink): void {
   const { sink, table } = bound
   if (table.kind !== 'table') {
     throw new StoreError('MR-SINK-TABLE', {
@@ -96,7 +93,7 @@ function checkTable(bound: BoundSink): void {
   if (sink.key.length > 0) checkKey(bound)
 }
 
-function checkPrivileges({ sink, table }: BoundSink): void {
+function checkPrivileges({ sink, table }: PlainBoundSink): void {
   if (table.mayInsert && (sink.key.length === 0 || table.mayUpsert)) return
   const rights = sink.key.length === 0 ? 'insert' : 'select, insert, update'
   throw new StoreError('MR-SINK-PRIVILEGE', {
@@ -106,7 +103,7 @@ function checkPrivileges({ sink, table }: BoundSink): void {
 }
 
 // A trigger may fill in what the row lacks, so only a table without any is judged.
-function checkRequired({ sink, table }: BoundSink): void {
+function checkRequired({ sink, table }: PlainBoundSink): void {
   if (sink.columns === undefined || table.hasTriggers) return
   const missing = [...table.columns.values()].filter(
     ({ name, notNull, hasDefault }) => notNull && !hasDefault && !sink.columns?.includes(name),
@@ -119,7 +116,7 @@ function checkRequired({ sink, table }: BoundSink): void {
   })
 }
 
-function checkKey({ sink, table }: BoundSink): void {
+function checkKey({ sink, table }: PlainBoundSink): void {
   const onKey = table.uniques.some(
     ({ arbiter, columns }) =>
       arbiter && columns?.length === sink.key.length && sink.key.every((name) => columns.includes(name)),

@@ -2,6 +2,7 @@ import type { RowBuffer } from '../core/sink.ts'
 import type { Link } from './connections.ts'
 import type { KeyTrail } from './keyTrail.ts'
 import type { BoundSink } from './sinkChecks.ts'
+import type { Tracking } from './tracking.ts'
 
 /** Which rows of a buffer are written, and in which order. */
 export interface Selection {
@@ -11,6 +12,8 @@ export interface Selection {
   readonly order?: ((owner: number) => number) | undefined
   /** Whether every row is written, in the order in which it was appended. */
   readonly asAppended: boolean
+  /** Where rows come from, where tables remember it. */
+  readonly tracking?: Tracking | undefined
 }
 
 /** A row buffer that Postgres's store made, and can write. */

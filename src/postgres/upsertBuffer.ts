@@ -1,6 +1,7 @@
 import type { Sink } from '../core/sink.ts'
 import type { ColumnType } from './columnType.ts'
 import type { Link } from './connections.ts'
+import type { GivenRows } from './contributions.ts'
 import { nullMisfit } from './encoder.ts'
 import type { KeyTrail } from './keyTrail.ts'
 import { type Cell, mergeRule } from './merge.ts'
@@ -111,10 +112,20 @@ export class UpsertBuffer implements TableBuffer {
     for (let row = 0; row < this.length; row += 1) callback(this.#owners.values[row] ?? 0)
   }
 
+  /** The selected rows as they were given: not merged, those of the same columns together. */
+  givenRows(selection: Selection): readonly GivenRows[] {
+    const rows = this.#selected(selection)
+    return this.#shapes.flatMap(({ index, cells, columns }) => {
+      const ordinals = Array.from(rows.keys()).filter((at) => this.#shapeOf[rows[at] ?? 0] === index)
+      if (ordinals.length === 0) return []
+      const own = ordinals.map((at) => rows[at] ?? 0)
+      const owners = own.map((row) => this.#owners.values[row] ?? 0)
+      return [{ columns, owners, ordinals, cells: cells.map((column) => own.map((row) => column.cells[row])) }]
+    })
+  }
+
   async inTransactionFlush(link: Link, selection: Selection): Promise<void> {
-    const rows = selection.asAppended
-      ? Int32Array.from({ length: this.length }, (_, index) => index)
-      : selectRows(this.#owners.values, this.length, selection)
+    const rows = this.#selected(selection)
     if (rows.length === 0) return
     try {
       const keys = await this.#keysOf(link, rows)
@@ -124,6 +135,12 @@ export class UpsertBuffer implements TableBuffer {
       if (again) this.#asksForKeys = true
       throw new WriteRefused(this.bound, error, { again })
     }
+  }
+
+  #selected(selection: Selection): Int32Array {
+    return selection.asAppended
+      ? Int32Array.from({ length: this.length }, (_, index) => index)
+      : selectRows(this.#owners.values, this.length, selection)
   }
 
   #toCell({ written, isKey }: Column, value: unknown): Cell {

@@ -1,11 +1,14 @@
 import { InternalError } from '../core/errors.ts'
 import type { RowBuffer } from '../core/sink.ts'
 import type { CommitRequest } from '../core/store.ts'
+import { inTransactionWriteAgain } from './again.ts'
 import { inForeignKeyOrder } from './catalog.ts'
 import type { Link } from './connections.ts'
+import { inTransactionContribute } from './contributions.ts'
 import { CopyBuffer } from './copyBuffer.ts'
 import { inTransactionCheckParents } from './lateParents.ts'
 import type { Selection, TableBuffer } from './tableBuffer.ts'
+import { inTransactionNoteMembers } from './tracking.ts'
 import { UpsertBuffer } from './upsertBuffer.ts'
 
 /** The buffers of a batch that hold rows, in the order in which they are written: tables in foreign-key order, then by name. */
@@ -22,8 +25,15 @@ export async function inTransactionWrite(
   buffers: readonly TableBuffer[],
   selection: Selection,
 ): Promise<void> {
+  const { tracking } = selection
+  if (tracking !== undefined) await inTransactionNoteMembers(link, tracking, selection.position)
+  if (tracking?.tasks !== undefined) return inTransactionWriteAgain(link, buffers, selection, tracking)
   await inTransactionCheckParents(link, buffers, selection)
-  for (const buffer of buffers) await buffer.inTransactionFlush(link, selection)
+  for (const buffer of buffers) {
+    await buffer.inTransactionFlush(link, selection)
+    const isKept = tracking !== undefined && buffer.bound.tracked !== undefined && buffer instanceof UpsertBuffer
+    if (isKept) await inTransactionContribute(link, buffer.bound, buffer.givenRows(selection), tracking)
+  }
 }
 
 function ofOurs(buffer: RowBuffer): TableBuffer {

@@ -15,6 +15,7 @@ import type { CallMemory } from './callMemory.ts'
 import { collectedItems, settlements } from './collect.ts'
 import type { Graph } from './graph.ts'
 import { Halving } from './halving.ts'
+import { originsOf } from './origins.ts'
 import { itemOf } from './owner.ts'
 import { progressAfter } from './position.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
@@ -206,6 +207,8 @@ async function commit(
       position: (owner) => batch.position(owner),
       order: batch.streams.length === 1 ? undefined : (owner) => batch.order(owner),
       allInOrder: graph.itemwise && !batch.hasFallen && batch.limit >= batch.size,
+      origins: originsOf(batch, info),
+      again: batch.waiting !== undefined,
       isTrial,
       collected,
       settled,

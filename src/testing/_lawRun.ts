@@ -109,6 +109,7 @@ const written: Sink<WrittenRow> = Object.freeze({
   columns: undefined,
   onConflict: 'nothing',
   create: undefined,
+  track: false,
 })
 
 function lawPlan<In, Out>(build: Build<In, Out>, base: Stream<In>, items: readonly LawItem<In>[]): Stream<unknown>[] {

@@ -24,6 +24,7 @@ describe('table', () => {
       columns: undefined,
       onConflict: {},
       create: undefined,
+      track: false,
     })
   })
 
@@ -57,13 +58,14 @@ describe('table', () => {
   it('prints a refusal whole', () => {
     expect(refusalOf('totals', { keys: 'origin' })).toBe(
       'millrace: table("totals"): unknown option "keys"\n' +
-        '  Valid options are key, columns, onConflict, create.  MR-TABLE-OPTION',
+        '  Valid options are key, columns, onConflict, create, track.  MR-TABLE-OPTION',
     )
   })
 
   it.each([
     ['no name', ' ', {}, 'MR-TABLE-NAME'],
     ['an empty key', 't', { key: [] }, 'MR-TABLE-KEY'],
+    ['a word for track', 't', { track: 'yes' }, 'MR-TABLE-TRACK'],
     ['rules without a key', 't', { onConflict: { a: 'add' } }, 'onConflict needs a key'],
     ['an unknown rule', 't', { key: 'k', onConflict: { a: 'sum' } }, 'onConflict.a cannot be "sum"'],
     ['rules that are no object', 't', { key: 'k', onConflict: 'ignore' }, 'MR-TABLE-RULE'],
