@@ -192,8 +192,7 @@ export class Task {
             inbox.ended ||
             this.#isAwaited,
         )
-        // Of an input that ends, what came before commits as it would have without the failure.
-        if (inbox.failure !== undefined && !(this.#ends && inbox.chunks.length > 0)) throw inbox.failure
+        if (inbox.failure !== undefined) throw inbox.failure
         if (this.#stopping) break
         this.#open = true
         if (this.#isAwaited) await this.#runWaiting()

@@ -143,18 +143,34 @@ describe('an iterable', () => {
 
   test('without an end is not read ahead without bound', async () => {
     let given = 0
-    let taken = 0
     let most = 0
     async function* endless() {
       for (;;) yield given++
     }
-    const plan = numbersOf(endless()).tap((n) => {
-      taken = n
-      most = Math.max(most, given - taken)
-      if (n === 5_000) signal.break()
-    })
+    const plan = numbersOf(endless())
+      .mapAsync(async (n) => {
+        for (let turn = 0; turn < 20; turn++) await nextTurn()
+        return n
+      })
+      .tap((n) => {
+        most = Math.max(most, given - n)
+        if (n === 500) signal.break()
+      })
     await runs.run(plan, { commit: { maxItems: 50 } })
     expect(most).toBeLessThanOrEqual(200)
+  })
+
+  test('leaves a turn to others, however quick it is', async () => {
+    let turns = 0
+    let isOver = false
+    const count = () => {
+      turns++
+      if (!isOver) setImmediate(count)
+    }
+    setImmediate(count)
+    await runs.run(numbersOf(upTo(100_000).values()))
+    isOver = true
+    expect(turns).toBeGreaterThanOrEqual(100)
   })
 
   test('that waits is not waited for by what has come', async () => {
@@ -371,6 +387,12 @@ describe('commit.maxItems', () => {
     const plan = numbersOf(upTo(20))
       .pipe(bufferCount(7))
       .to(out, (group) => ({ n: group.length }))
+    // The end of the input is seen while the last batch that is full commits.
+    const commit = runs.store.commit.bind(runs.store)
+    runs.store.commit = async (request) => {
+      for (let turn = 0; turn < 20; turn++) await nextTurn()
+      return commit(request)
+    }
     await runs.run(plan, { commit: { maxItems: 10 } })
     expect(runs.numbers).toEqual([7, 7, 6])
   })
@@ -500,6 +522,17 @@ describe('giving up', () => {
     await expect(runs.run(numbersOf(endless()).to(out, toRow), { signal: stopping.signal })).rejects.toThrow('enough')
     expect(closed).toBe(true)
     expect(runs.numbers).toEqual([])
+  })
+
+  test('does not wait for an input that hangs before it is where it was', async () => {
+    await runs.run(numbersOf(upTo(10).values()), { name: 'import' })
+    const stopping = new AbortController()
+    async function* hanging(): AsyncGenerator<number> {
+      setImmediate(() => stopping.abort(new Error('enough')))
+      await new Promise(() => {})
+    }
+    const again = runs.run(numbersOf(hanging()), { name: 'import', signal: stopping.signal })
+    await expect(again).rejects.toThrow('enough')
   })
 
   test('does not wait for an input that hangs', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { table } from '../../sinks/table.ts'
 import { signal } from '../../src/core/signal.ts'
 import { stream } from '../../src/stream.ts'
 import { testDriver } from '../../src/testing/testDriver.ts'
@@ -43,6 +44,14 @@ describe('the outcome of an item with several leaves', () => {
 
   it('is filtered where none reaches an end', async () => {
     expect(await outcomeOf()).toBe('filtered')
+  })
+
+  it('takes its rows out of those that are counted', async () => {
+    const t = testDriver(
+      base.to(table<{ n: number }>('out'), (n) => ({ n })).tap((n) => void (n > 2 && signal.ignore())),
+    )
+    await t.sendAll(numbers, [1, 2, 3, 4, 5])
+    expect(t.commits()).toMatchObject([{ items: 5, rows: 2 }])
   })
 
   it('names the step of the leaf that counts', async () => {
