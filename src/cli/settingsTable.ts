@@ -6,6 +6,7 @@ import type { OptionRule, OptionRules } from '../core/options.ts'
 import {
   bufferRules,
   commitRules,
+  errorRules,
   kafkaRules,
   postgresRules,
   saslRules,
@@ -106,6 +107,16 @@ export const settingsTable: readonly Setting[] = [
   setting('buffer.maxBytes', of(bufferRules, 'maxBytes'), 'Most bytes of records in memory. Default 67108864', {
     flag: '--buffer-max-bytes',
   }),
+  setting(
+    'errors.maxValueBytes',
+    of(errorRules, 'maxValueBytes'),
+    'Bytes of a value that the error collector keeps; one that is cut cannot be replayed. Default 1048576',
+  ),
+  setting(
+    'errors.keepDays',
+    of(errorRules, 'keepDays'),
+    'Days for which the error collector keeps items that are settled. Default 30',
+  ),
 
   setting(
     'kafka.brokers',

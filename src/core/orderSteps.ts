@@ -17,7 +17,8 @@ function reasonOf(node: PlanNode): string | undefined {
     case 'sink':
       return upsertReason(node.sink)
     case 'operator':
-      if (node.operator.kind === 'process') return 'its scopes hold what the items of the replay leave there, and no others'
+      if (node.operator.kind === 'process')
+        return 'its scopes hold what the items of the replay leave there, and no others'
       if (node.operator.kind === 'batch') return 'its groups are made of the items of the replay'
       return undefined
     case 'rx':
@@ -27,7 +28,7 @@ function reasonOf(node: PlanNode): string | undefined {
   }
 }
 
-function upsertReason({ key, columns, onConflict = {} }: Sink<never>): string | undefined {
+function upsertReason({ key, columns, onConflict }: Sink<never>): string | undefined {
   if (key.length === 0) return undefined
   if (onConflict === 'nothing') return 'the first row of a key stays'
   const rules: Readonly<Record<string, string | undefined>> = onConflict

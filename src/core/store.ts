@@ -214,11 +214,21 @@ export interface Store {
   claim(task: TaskId, starts: readonly SourceProgress[]): Promise<Claim>
   /** Commits a batch and moves the claim's version on. */
   commit(request: CommitRequest): Promise<void>
-  /** Tasks of an application that have items waiting for them. Asked about once a second by each process. */
+  /**
+   * Tasks of an application for which items were asked for, or have been put off until now. Asked about once a second by each
+   * process, and so not about parked ones: a task looks for those by itself, when it begins and when it has settled something.
+   */
   waitingTasks(app: string): Promise<readonly { readonly stream: string; readonly partition: number }[]>
-  /** The items that a task is to run now, in the order in which they have to run: by offset; of one key, one after the other. */
+  /**
+   * The items that a task is to run now, in the order in which they have to run: by offset. A parked one comes with those
+   * that it waits for, unless one of them has to go on waiting. There may be more: ask until there are none.
+   */
   takeWaiting(claim: Claim, limit: number): Promise<readonly WaitingItem[]>
   /** Keys (as latin1 text) of the task's items that are not settled: later items of these keys have to wait behind them. */
   heldKeys(task: TaskId): Promise<readonly string[]>
+  /** Notes what is started, for whoever looks at the collector later. */
+  recordPlans(app: string, plans: readonly StartedPlan[]): Promise<void>
+  /** Deletes items of the collector that were settled longer ago. Says how many. */
+  pruneErrors(app: string, olderThanMs: number, limit: number): Promise<number>
   close(): Promise<void>
 }

@@ -1,4 +1,5 @@
 import { fingerprint, userLine } from '../core/fingerprint.ts'
+import { isCharacters } from '../core/options.ts'
 import type { CollectedItem, Settlement } from '../core/store.ts'
 import { type ArrayElement, textArray } from './arrayLiteral.ts'
 import type { Link } from './connections.ts'
@@ -10,8 +11,15 @@ const maxInteger = 2 ** 31 - 1
 /** Postgres's first timestamp, rounded up. */
 const firstTimestampMs = Date.UTC(-4700, 0, 1)
 
+/** Earlier failures kept of an item: the last ones. */
+const maxHistory = 100
+/** A century: what is longer is no time that Postgres could add to now. */
+const maxRetryMs = 100 * 365 * 86_400_000
+
+type Column = readonly [name: string, type: string, value: (item: CollectedItem, maxValueBytes: number) => ArrayElement]
+
 /** What the collector keeps of an item, column by column; the types are those that the texts of an array are cast to. */
-const columns: readonly (readonly [name: string, type: string, value: (item: CollectedItem) => ArrayElement])[] = [
+const columns: readonly Column[] = [
   ['stream', 'text', ({ stream }) => cleaned(stream, maxLength.name)],
   ['task_stream', 'text', ({ taskStream }) => cleaned(taskStream, maxLength.name)],
   ['step', 'text', ({ step }) => cleaned(step, maxLength.name)],
@@ -20,20 +28,31 @@ const columns: readonly (readonly [name: string, type: string, value: (item: Col
   ['record_offset', 'bigint', ({ offset }) => String(offset)],
   ['record_timestamp', 'timestamptz', ({ timestamp }) => timestampText(timestamp)],
   ['key', 'bytea', ({ key }) => bytesText(key)],
-  ['value', 'bytea', ({ value }) => bytesText(value)],
+  ['value', 'bytea', (item, max) => bytesText(isCut(item, max) ? item.value.subarray(0, max) : item.value)],
+  ['cut_from', 'bigint', (item, max) => (isCut(item, max) ? String(item.value.length) : null)],
   ['header_keys', 'text[]', ({ headers }) => textArray(headers.map(({ key }) => cleaned(key, maxLength.name)))],
   ['header_values', 'bytea[]', ({ headers }) => textArray(headers.map(({ value }) => bytesText(value)))],
   ['error_name', 'text', ({ error }) => cleaned(error.name, maxLength.name)],
   ['error_message', 'text', ({ error }) => cleaned(error.message, maxLength.message)],
-  ['error_code', 'text', ({ error }) => (error.code === null ? null : cleaned(error.code, maxLength.name))],
-  ['error_stack', 'text', ({ error }) => (error.stack === null ? null : cleaned(error.stack, maxLength.stack))],
-  ['at_line', 'text', ({ error }) => userLine(error.stack)],
+  ['error_code', 'text', ({ error }) => cleanedOrNull(error.code, maxLength.name)],
+  ['error_stack', 'text', ({ error }) => cleanedOrNull(error.stack, maxLength.stack)],
+  ['at_line', 'text', ({ error }) => cleanedOrNull(userLine(error.stack), maxLength.name)],
   ['fingerprint', 'text', ({ step, error }) => fingerprint(step, error)],
   ['attempts', 'integer', ({ attempts }) => String(Math.min(attempts, maxInteger))],
   ['state', 'text', ({ state }) => state],
-  ['remembered', 'text', ({ remembered }) => remembered],
-  ['retry_in_ms', 'float8', ({ retryInMs }) => (retryInMs === null ? null : String(retryInMs))],
+  // A changed text would be taken for what it is not.
+  ['remembered', 'text', ({ remembered }) => (remembered !== null && isCharacters(remembered) ? remembered : null)],
+  ['retry_in_ms', 'float8', ({ retryInMs }) => (retryInMs === null ? null : String(timeFrom(retryInMs)))],
 ]
+
+/** Only of an item that waits for somebody: one that comes back by itself has to come back whole. */
+function isCut(item: CollectedItem, maxValueBytes: number): item is CollectedItem & { readonly value: Buffer } {
+  return item.state === 'open' && item.value !== null && item.value.length > maxValueBytes
+}
+
+function timeFrom(ms: number): number {
+  return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), maxRetryMs)
+}
 
 const names = columns.map(([name]) => name)
 const givenNames = names.join(', ')
@@ -54,28 +73,38 @@ const insertStatement = `
 /** The failure before goes into the history, behind those that are there. */
 const failAgainStatement = `
   update millrace.errors e set (${keptNames}, collected_at, history) = (
-    select ${keptValues}, clock_timestamp(), e.history || jsonb_build_object('at', e.collected_at, 'step', e.step,
+    select ${keptValues}, clock_timestamp(),
+      case when jsonb_array_length(e.history) < ${maxHistory} then e.history else e.history - 0 end || jsonb_build_object('at', e.collected_at, 'step', e.step,
       'name', e.error_name, 'message', e.error_message, 'code', e.error_code, 'attempts', e.attempts)
   )
   from unnest($1::text[], ${parameters}) as given (id, ${givenNames})
   where e.id = given.id::bigint and e.state not in ('done', 'ignored')`
 
 /** As one array for each column. */
-function arraysOf(items: readonly CollectedItem[]): string[] {
-  return columns.map(([, , value]) => textArray(items.map(value)))
+function arraysOf(items: readonly CollectedItem[], maxValueBytes: number): string[] {
+  return columns.map(([, , value]) => textArray(items.map((item) => value(item, maxValueBytes))))
 }
 
 /**
  * Puts failed items into the error collector, inside the caller's transaction. It cannot fail on what they hold: bytes
  * go as bytes; texts are freed of what Postgres refuses, and cut.
  */
-export async function inTransactionCollect(link: Link, app: string, items: readonly CollectedItem[]): Promise<void> {
+export async function inTransactionCollect(
+  link: Link,
+  app: string,
+  items: readonly CollectedItem[],
+  maxValueBytes: number,
+): Promise<void> {
   if (items.length === 0) return
-  await link.query(insertStatement, [cleaned(app, maxLength.name), ...arraysOf(items)])
+  await link.query(insertStatement, [cleaned(app, maxLength.name), ...arraysOf(items, maxValueBytes)])
 }
 
 /** Settles items of the collector. One that is gone or was settled meanwhile, by somebody at the command line, is passed over. */
-export async function inTransactionSettle(link: Link, settlements: readonly Settlement[]): Promise<void> {
+export async function inTransactionSettle(
+  link: Link,
+  settlements: readonly Settlement[],
+  maxValueBytes: number,
+): Promise<void> {
   for (const outcome of ['done', 'ignored'] as const) {
     const ids = settlements.filter((one) => one.outcome === outcome).map(({ id }) => id)
     if (ids.length === 0) continue
@@ -88,7 +117,13 @@ export async function inTransactionSettle(link: Link, settlements: readonly Sett
   const again = settlements.flatMap(({ id, failure }) => (failure === undefined ? [] : [{ id, failure }]))
   if (again.length === 0) return
   const ids = textArray(again.map(({ id }) => id))
-  await link.query(failAgainStatement, [ids, ...arraysOf(again.map(({ failure }) => failure))])
+  await link.query(failAgainStatement, [
+    ids,
+    ...arraysOf(
+      again.map(({ failure }) => failure),
+      maxValueBytes,
+    ),
+  ])
 }
 
 const refused = /\0|\p{Surrogate}/gu
@@ -97,6 +132,10 @@ const refused = /\0|\p{Surrogate}/gu
 export function cleaned(text: string, length: number): string {
   // The cut may part a pair, so it comes first.
   return text.slice(0, length).replace(refused, '\ufffd')
+}
+
+function cleanedOrNull(text: string | null, length: number): string | null {
+  return text === null ? null : cleaned(text, length)
 }
 
 function bytesText(bytes: Buffer | null): string | null {

@@ -13,6 +13,7 @@ import { inTransactionCollect, inTransactionSettle } from './collector.ts'
 import type { Connections, Link } from './connections.ts'
 import { causeOf, inTransactionFindGuilty, isRefusal } from './guilt.ts'
 import { beginFenced, type InDoubt, lookInDoubt } from './progress.ts'
+import type { PostgresTarget } from './settings.ts'
 import { fenceLostState, isConnectionLost, sqlstateOf } from './sqlstate.ts'
 import { type TableBuffer, WriteRefused } from './tableBuffer.ts'
 import { type TrackedRequest, TrackedTasks } from './tracking.ts'
@@ -43,7 +44,7 @@ export async function commitBatch(
   const { task } = request.claim
   const doing = `committing a batch of stream "${task.stream}", partition ${task.partition}`
   const attempt = await connections.use(doing, (link) =>
-    attemptCommit(link, readCatalogAgain, request, tracked),
+    attemptCommit(link, readCatalogAgain, request, connections.target, tracked),
   )
   if (attempt.kind === 'refused') throw attempt.refused
   if (attempt.kind === 'tried') return
@@ -55,6 +56,7 @@ async function attemptCommit(
   link: Link,
   readCatalogAgain: ReadCatalogAgain,
   given: CommitRequest,
+  { maxKeptValueBytes }: PostgresTarget,
   tracked: TrackedTasks,
 ): Promise<Attempt> {
   const buffers = orderedBuffers(given)
@@ -70,8 +72,8 @@ async function attemptCommit(
         tracking: request.tracking,
       })
       const { collected, settled } = await inTransactionMatchCollected(link, request)
-      await inTransactionCollect(link, request.claim.task.app, collected)
-      await inTransactionSettle(link, settled)
+      await inTransactionCollect(link, request.claim.task.app, collected, maxKeptValueBytes)
+      await inTransactionSettle(link, settled, maxKeptValueBytes)
     } catch (error) {
       await link.rollback()
       if (!(error instanceof WriteRefused)) throw error

@@ -143,18 +143,50 @@ alter table millrace.errors
   add column retry_at timestamptz,
   add column remembered text,
   add column history jsonb not null default '[]',
-  add column settled_at timestamptz;
+  add column settled_at timestamptz,
+  add column cut_from bigint,
+  add check (cut_from is null or state in ('open', 'done', 'ignored'));
 
 update millrace.errors set task_stream = stream;
 alter table millrace.errors alter column task_stream set not null;
 
+comment on column millrace.errors.stream is 'Where the item fell: its task''s stream, or one that depends on it or is triggered by it.';
+comment on column millrace.errors.task_stream is 'The stream of the task that owns the item.';
+comment on column millrace.errors.fingerprint is 'The same for errors of one step, class and message, numbers and names left out.';
+comment on column millrace.errors.at_line is 'The first place of the stack in the user''s own code.';
+comment on column millrace.errors.attempts is 'Tries so far.';
+comment on column millrace.errors.collected_at is 'When it failed last.';
 comment on column millrace.errors.state is
   'open: somebody has to look. deferred: tried again at retry_at. parked: waits behind an earlier item of its key. replaying: asked for. done, ignored: settled.';
+comment on column millrace.errors.remembered is 'What outside calls have answered for it, for the next try.';
+comment on column millrace.errors.history is 'Earlier failures, the oldest first.';
+comment on column millrace.errors.cut_from is 'Bytes that the value had, where it was too long to be kept whole. Such an item cannot be replayed.';
 
 create index errors_unsettled on millrace.errors (app, task_stream, partition, record_offset, id)
   where state in ('open', 'deferred', 'parked', 'replaying');
+create index errors_waiting on millrace.errors (app, task_stream, partition, state, retry_at)
+  where state in ('deferred', 'parked', 'replaying');
 create index errors_by_fingerprint on millrace.errors (app, fingerprint);
-create index errors_by_key on millrace.errors (key) where key is not null;
+create index errors_settled on millrace.errors (app, settled_at) where settled_at is not null;
+-- A B-tree would refuse a key of more than 2,704 bytes, and with it the batch that collects it.
+create index errors_by_key on millrace.errors using hash (key) where key is not null;
+
+create view millrace.open_errors as
+  select id, app, stream, step, state, topic, partition, record_offset, encode(key, 'escape') as key,
+    encode(value, 'escape') as value, error_name, error_message, at_line, fingerprint, attempts, collected_at, retry_at
+  from millrace.errors where state in ('open', 'deferred', 'parked', 'replaying');
+
+comment on view millrace.open_errors is 'Items in the error collector that are not settled, with their bytes as text.';
+
+alter table millrace.audit
+  alter column stream drop not null,
+  alter column source drop not null,
+  alter column partition drop not null,
+  alter column from_offset drop not null,
+  add column items bigint,
+  add column detail text;
+
+comment on table millrace.audit is 'What was changed by hand.';
 
 create table millrace.plans (
   app text not null,
@@ -167,6 +199,7 @@ create table millrace.plans (
 );
 
 comment on table millrace.plans is 'What was started last, by stream.';
+comment on column millrace.plans.order_steps is 'Steps that give something else when an item comes later than it once did.';
 
 drop function millrace.claim(text, text, integer, uuid, text[], bigint[], text[]);
 create function millrace.claim(
@@ -237,6 +270,7 @@ $fence$;
 export const schemaSteps: readonly SchemaStep[] = [
   { name: '0001_progress_errors_audit', sql: first },
   { name: '0002_errors_wait_and_halt', sql: second },
+  { name: '0003_tracking', sql: trackingSchema },
 ]
 
 /** The table in which node-pg-migrate notes what was done, as it makes it. */
@@ -251,4 +285,3 @@ export function schemaSql(): string {
   )
   return `begin;\n${bookkeeping}${steps.join('\n')}commit;\n`
 }
-  { name: '0003_tracking', sql: trackingSchema },

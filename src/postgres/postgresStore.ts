@@ -1,6 +1,7 @@
 import { InternalError } from '../core/errors.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
-import type { Claim, CommitRequest, SourceProgress, Store, TaskId, WaitingItem } from '../core/store.ts'
+import type { Claim, CommitRequest, SourceProgress, StartedPlan, Store, TaskId, WaitingItem } from '../core/store.ts'
+import { deleteSettled, notePlans } from './collectorUpkeep.ts'
 import { commitBatch } from './commit.ts'
 import { Connections, type Link } from './connections.ts'
 import { CopyBuffer } from './copyBuffer.ts'
@@ -11,8 +12,8 @@ import { claimTask, readProgress } from './progress.ts'
 import { type PostgresSettings, postgresTarget } from './settings.ts'
 import { type BoundSink, bindSink, unknownColumns } from './sinkChecks.ts'
 import type { TableBuffer } from './tableBuffer.ts'
-import { UpsertBuffer } from './upsertBuffer.ts'
 import { TrackedTasks } from './tracking.ts'
+import { UpsertBuffer } from './upsertBuffer.ts'
 import { readHeldKeys, readWaitingItems, readWaitingTasks } from './waitingItems.ts'
 
 /**
@@ -28,8 +29,8 @@ export function createPostgresStore(settings: PostgresSettings): Store {
 export class PostgresStore implements Store {
   readonly #connections: Connections
   readonly #bound = new Map<Sink<never>, BoundSink>()
-
   readonly #tracked = new TrackedTasks()
+
   constructor(connections: Connections) {
     this.#connections = connections
   }
@@ -100,6 +101,14 @@ export class PostgresStore implements Store {
 
   async heldKeys(task: TaskId): Promise<readonly string[]> {
     return this.#connections.use('reading keys that are held up', (link) => readHeldKeys(link, task))
+  }
+
+  async recordPlans(app: string, plans: readonly StartedPlan[]): Promise<void> {
+    await this.#connections.use('noting what is started', (link) => notePlans(link, app, plans))
+  }
+
+  async pruneErrors(app: string, olderThanMs: number, limit: number): Promise<number> {
+    return this.#connections.use('deleting settled items', (link) => deleteSettled(link, app, olderThanMs, limit))
   }
 
   async close(): Promise<void> {

@@ -6,6 +6,8 @@ import type { PostgresConnection } from './connection.ts'
 /** How to reach Postgres, and who is told what happens there. */
 export interface PostgresSettings extends PostgresConnection {
   readonly logger?: Logger | undefined
+  /** Bytes of a value that the error collector keeps at most. Default 1 MiB. */
+  readonly maxKeptValueBytes?: number | undefined
 }
 
 /** Settings with defaults filled in, and the server's name without the password. */
@@ -19,6 +21,7 @@ export interface PostgresTarget {
   readonly lockTimeoutMs: number
   readonly statementTimeoutMs: number
   readonly idleInTransactionTimeoutMs: number
+  readonly maxKeptValueBytes: number
   readonly logger: Logger
 }
 
@@ -50,6 +53,7 @@ export function postgresTarget(settings: PostgresSettings): PostgresTarget {
       'idleInTransactionTimeoutMs',
       settings.idleInTransactionTimeoutMs ?? 10_000,
     ),
+    maxKeptValueBytes: settings.maxKeptValueBytes ?? 2 ** 20,
     logger: settings.logger ?? silentLogger,
   }
 }

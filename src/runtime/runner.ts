@@ -6,15 +6,16 @@
  * be at work on it is what the fence in the store is for.
  */
 import { type Clock, sleep } from '../core/clock.ts'
-import { byStream } from '../core/describe.ts'
+import { byStream, describePlan } from '../core/describe.ts'
 import { defaultErrorPolicy, type ErrorPolicy } from '../core/errorPolicy.ts'
 import { FenceLostError, messageOf, PlanError, SettingsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import { orderSteps } from '../core/orderSteps.ts'
 import type { PlanLeaf, SinkNode, SourceNode } from '../core/plan.ts'
 import { planHash } from '../core/planHash.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition, Assignment, Source, SourceClient } from '../core/source.ts'
-import type { Store } from '../core/store.ts'
+import type { StartedPlan, Store } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
 import type { BatchEnd } from './closeBatch.ts'
@@ -63,6 +64,8 @@ interface StreamPlan {
   readonly plan: TaskPlan
   readonly policy: ErrorPolicy
   readonly hash: string
+  /** What is noted of it for whoever looks at the error collector. */
+  readonly started: StartedPlan
   readonly source: SourceNode
   readonly sinks: readonly Sink<never>[]
 }
@@ -98,6 +101,10 @@ export class Runner {
       if (full.length > 0 && (await store.readProgress(app)).length === 0)
         throw unclearStart(app, `table ${full.join(', ')} holds rows`)
     }
+    await store.recordPlans(
+      app,
+      this.#streams.map(({ started }) => started),
+    )
     const topics = this.#streams.map((stream) => stream.source.source.name)
     await client.start(
       topics,
@@ -284,7 +291,9 @@ function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
     const { steps } = plan
     const sinks = steps.filter((step): step is SinkNode => step.kind === 'sink').map((step) => step.sink)
     const source = steps.find((step): step is SourceNode => step.kind === 'source') as SourceNode
-    return { name, plan, policy: policyOf(name, own), hash: planHash(own), source, sinks: [...new Set(sinks)] }
+    const hash = planHash(own)
+    const started = { stream: name, hash, description: describePlan(own), orderSteps: orderSteps(own) }
+    return { name, plan, policy: policyOf(name, own), hash, started, source, sinks: [...new Set(sinks)] }
   })
   for (const [index, stream] of streams.entries()) {
     const topic = stream.source.source.name

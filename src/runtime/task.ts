@@ -268,6 +268,8 @@ export class Task {
     this.#claim = await store.claim(task, [begin])
     this.#mindHalt(this.#claim)
     await this.#holdKeys()
+    // Whoever had the task before may have settled an item and not come to those that were parked behind it.
+    this.#isAwaited = true
     const progress = this.#claim.progress[0] as SourceProgress
     await checkPosition(partition, progress, info.stream)
     this.#endOffset = progress.nextOffset
@@ -359,8 +361,8 @@ export class Task {
     if (batch.left === 0) this.#memory.clear()
     this.#comeBack()
     await this.#holdKeys()
-    // More of them than one batch takes, those behind a cut, and those that were parked behind one that has now ended.
-    if (items.length === maxWaitingItems || end.items < items.length || this.#info.policy.park) this.#isAwaited = true
+    // There may be more of them than were handed out, and some that were parked behind one that has now ended.
+    this.#isAwaited = true
   }
 
   /** Looks for the items that the batch has put off when their time has come. */

@@ -37,6 +37,8 @@ export interface ServiceParts {
   readonly commit: CommitLimits
   readonly buffer: BufferLimits
   readonly from: StartFrom | undefined
+  /** How long items of the error collector are kept once they are settled. */
+  readonly keepErrorsMs: number
   readonly stallAfterMs: number
   /** Shows which step runs, where somebody looks on. */
   readonly cursor?: Cursor
@@ -47,6 +49,10 @@ export interface ServiceParts {
 const lookEveryMs = 100
 /** As soon as somebody who has asked for a replay expects to see something. */
 const lookForWaitingMs = 1_000
+
+/** Settled items of the error collector go now and then, a few at a time: no commit has to wait for it. */
+const pruneEveryMs = 600_000
+const pruneItems = 1_000
 
 /** Shares of a stop: half of the first is for open batches, half for leaving; the others are for what hangs even then. */
 const runnerStopMs = 6_000
@@ -118,6 +124,16 @@ export class Service implements App {
     this.#every(lookEveryMs, () => this.#look())
     this.#every(summaryEveryMs, () => this.#journal.summary(this.#parts.clock.now(), this.#lag()))
     this.#every(this.#watchdog.everyMs, () => this.#watch())
+    this.#every(pruneEveryMs, () => this.#pruneErrors())
+  }
+
+  async #pruneErrors(): Promise<void> {
+    const { store, group, keepErrorsMs, log } = this.#parts
+    try {
+      while (this.#state === 'running' && (await store.pruneErrors(group, keepErrorsMs, pruneItems)) === pruneItems);
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'settled items of the error collector could not be deleted')
+    }
   }
 
   caughtUp(): Promise<void> {

@@ -10,6 +10,7 @@ import type { CommitLimits } from '../runtime/task.ts'
 import {
   bufferRules,
   commitRules,
+  errorRules,
   kafkaRules,
   postgresRules,
   saslRules,
@@ -26,6 +27,14 @@ export interface BufferLimits {
   readonly maxItems: number
 }
 
+/** What the error collector keeps. */
+export interface ErrorLimits {
+  /** Bytes of an item's value: a longer one is kept cut, and cannot be replayed. */
+  readonly maxValueBytes: number
+  /** Days for which items are kept that are done or ignored. The others are kept until somebody settles or deletes them. */
+  readonly keepDays: number
+}
+
 interface CommonSettings {
   /** The consumer group, which is also the name that progress is kept under. */
   readonly group: string
@@ -39,6 +48,8 @@ interface CommonSettings {
   readonly commit?: Partial<CommitLimits> | undefined
   /** Defaults: maxBytes 64 MiB, maxItems 200,000. */
   readonly buffer?: Partial<BufferLimits> | undefined
+  /** Defaults: maxValueBytes 1 MiB, keepDays 30. */
+  readonly errors?: Partial<ErrorLimits> | undefined
   /** A partition that has records and commits nothing for this long stops the service. Default 300,000. */
   readonly stallAfterMs?: number | undefined
   /** Work that keeps the event loop busy for this long is told of in the log, with its step. Default 1,000. */
@@ -66,6 +77,7 @@ export type StartSettings = CommonSettings & (OverKafka | OverClient)
 export const defaults = {
   commit: { everyMs: 1_000, maxItems: 25_000, maxBytes: 16 * 2 ** 20 },
   buffer: { maxBytes: 64 * 2 ** 20, maxItems: 200_000 },
+  errors: { maxValueBytes: 2 ** 20, keepDays: 30 },
   stallAfterMs: 300_000,
   blockedAfterMs: 1_000,
 } as const
@@ -79,6 +91,7 @@ export interface ResolvedSettings {
   readonly from: StartFrom | undefined
   readonly commit: CommitLimits
   readonly buffer: BufferLimits
+  readonly errors: ErrorLimits
   readonly stallAfterMs: number
   readonly blockedAfterMs: number
   readonly logger: Logger
@@ -87,7 +100,7 @@ export interface ResolvedSettings {
 
 /** Checks the settings of `start` and fills in the defaults. @throws SettingsError that names the setting */
 export function resolveSettings(settings: StartSettings): ResolvedSettings {
-  const { group, kafka, client, postgres, from, commit = {}, buffer = {}, logger, signal } = settings
+  const { group, kafka, client, postgres, from, commit = {}, buffer = {}, errors = {}, logger, signal } = settings
   const { from: _from, ...plain } = settings
   check('start()', plain, serviceRules)
   checkFrom(from)
@@ -100,6 +113,7 @@ export function resolveSettings(settings: StartSettings): ResolvedSettings {
   if (kafka !== undefined) checkKafka(kafka)
   check('start(): "commit"', commit, commitRules)
   check('start(): "buffer"', buffer, bufferRules)
+  check('start(): "errors"', errors, errorRules)
   return {
     group,
     kafka,
@@ -108,6 +122,7 @@ export function resolveSettings(settings: StartSettings): ResolvedSettings {
     from,
     commit: { ...defaults.commit, ...definedOf(commit) },
     buffer: { ...defaults.buffer, ...definedOf(buffer) },
+    errors: { ...defaults.errors, ...definedOf(errors) },
     stallAfterMs: settings.stallAfterMs ?? defaults.stallAfterMs,
     blockedAfterMs: settings.blockedAfterMs ?? defaults.blockedAfterMs,
     logger: logger ?? consoleLogger,

@@ -59,6 +59,11 @@ export const bufferRules: OptionRules = {
   maxItems: { type: 'number', min: 1 },
 }
 
+export const errorRules: OptionRules = {
+  maxValueBytes: { type: 'number', min: 0, max: 2 ** 28 },
+  keepDays: { type: 'number', min: 1, max: 36_500 },
+}
+
 export const serviceRules: OptionRules = {
   group: { type: 'string', required: true },
   kafka: { type: 'object' },
@@ -67,6 +72,7 @@ export const serviceRules: OptionRules = {
   from: { type: 'string' },
   commit: { type: 'object' },
   buffer: { type: 'object' },
+  errors: { type: 'object' },
   stallAfterMs: { type: 'number', min: 1_000 },
   blockedAfterMs: { type: 'number', min: 100 },
   logger: { type: 'object' },

@@ -12,6 +12,8 @@ export type { App, AppStats, PartitionStats } from './app.ts'
 export { BrokenOffError, StalledError, StoppedError } from './serviceErrors.ts'
 export type { KafkaConnection, StartSettings } from './settings.ts'
 
+const aDayMs = 86_400_000
+
 /**
  * Runs a plan as one member of its consumer group, until it is stopped or fails.
  *
@@ -30,7 +32,7 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
   const leaves = leavesOf(plan)
   requireTopics('start()', leaves)
   const resolved = resolveSettings(settings)
-  const { group, from, commit, buffer, stallAfterMs, blockedAfterMs, logger, signal } = resolved
+  const { group, from, commit, buffer, errors, stallAfterMs, blockedAfterMs, logger, signal } = resolved
   signal?.throwIfAborted()
   const forgotten = forgottenSinks()
   if (forgotten.length > 0) {
@@ -41,7 +43,7 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
   }
   // Loaded here and not above, so that whoever composes, describes or tests a plan loads neither Kafka's client nor pg.
   const { createPostgresStore } = await import('../postgres/postgresStore.ts')
-  const store = createPostgresStore({ ...resolved.postgres, logger })
+  const store = createPostgresStore({ ...resolved.postgres, logger, maxKeptValueBytes: errors.maxValueBytes })
   const client = await clientOf(resolved)
   const loopWatch = new LoopWatch({ blockedAfterMs }, logger)
   const service = new Service({
@@ -52,6 +54,7 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
     commit,
     buffer,
     from,
+    keepErrorsMs: errors.keepDays * aDayMs,
     stallAfterMs,
     cursor: loopWatch.cursor,
     clock: systemClock,

@@ -74,4 +74,8 @@ export class TrialStore implements Store {
   async heldKeys(): Promise<[]> {
     return []
   }
+  async recordPlans(): Promise<void> {}
+  async pruneErrors(): Promise<number> {
+    return 0
+  }
 }

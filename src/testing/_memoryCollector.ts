@@ -3,21 +3,32 @@ import type { CollectedItem, Settlement, TaskId, WaitingItem } from '../core/sto
 
 type State = CollectedItem['state'] | 'replaying' | 'done' | 'ignored'
 
-interface Kept {
+export interface Kept {
   readonly id: number
   readonly app: string
   item: CollectedItem
+  /** What has become of the item since it was put there. */
   state: State
   /** Milliseconds on the store's clock. */
   retryAt: number
+  /** When it was settled, on that clock. */
+  settledAt: number | undefined
+  /** Failures before the one of the item. */
+  readonly history: CollectedItem['error'][]
 }
 
 export class MemoryCollector {
   readonly #now: () => number
-  readonly #kept: Kept[] = []
+  #kept: Kept[] = []
+  #lastId = 0
 
   constructor(now: () => number) {
     this.#now = now
+  }
+
+  /** All that is kept, settled or not, in the order in which it came. */
+  get kept(): readonly Kept[] {
+    return this.#kept
   }
 
   /** Items that are not settled, in the order in which they came. */
@@ -27,7 +38,16 @@ export class MemoryCollector {
 
   add(app: string, items: readonly CollectedItem[]): void {
     for (const item of items) {
-      this.#kept.push({ id: this.#kept.length + 1, app, item, state: item.state, retryAt: this.#retryAt(item) })
+      const id = ++this.#lastId
+      this.#kept.push({
+        id,
+        app,
+        item,
+        state: item.state,
+        retryAt: this.#retryAt(item),
+        settledAt: undefined,
+        history: [],
+      })
     }
   }
 
@@ -35,8 +55,11 @@ export class MemoryCollector {
     for (const { id, outcome, failure } of settlements) {
       const kept = this.#kept.find((one) => String(one.id) === id)
       if (kept === undefined || !isUnsettled(kept)) continue
-      if (outcome !== 'failed') kept.state = outcome
-      else if (failure !== undefined) {
+      if (outcome !== 'failed') {
+        kept.state = outcome
+        kept.settledAt = this.#now()
+      } else if (failure !== undefined) {
+        kept.history.push(kept.item.error)
         kept.item = failure
         kept.state = failure.state
         kept.retryAt = this.#retryAt(failure)
@@ -49,10 +72,18 @@ export class MemoryCollector {
     for (const kept of this.#kept) if (kept.state === 'open') kept.state = 'replaying'
   }
 
+  prune(app: string, olderThanMs: number, limit: number): number {
+    const before = this.#now() - olderThanMs
+    const old = this.#kept.filter((kept) => kept.app === app && kept.settledAt !== undefined && kept.settledAt < before)
+    const gone = new Set(old.slice(0, limit))
+    this.#kept = this.#kept.filter((kept) => !gone.has(kept))
+    return gone.size
+  }
+
   waitingTasks(app: string): { stream: string; partition: number }[] {
     const tasks = new Map<string, { stream: string; partition: number }>()
     for (const kept of this.#kept) {
-      if (kept.app !== app || this.#kindOf(kept) === undefined) continue
+      if (kept.app !== app || kept.state === 'parked' || this.#kindOf(kept) === undefined) continue
       const { taskStream: stream, partition } = kept.item
       tasks.set(JSON.stringify([stream, partition]), { stream, partition })
     }
@@ -93,26 +124,28 @@ export class MemoryCollector {
       case 'deferred':
         return kept.retryAt <= this.#now() ? 'deferred' : undefined
       case 'parked':
-        return this.#isFirstOfItsKey(kept) ? 'parked' : undefined
+        return this.#isHeldUp(kept) ? undefined : 'parked'
       default:
         return undefined
     }
   }
 
-  #isFirstOfItsKey({ id, app, item }: Kept): boolean {
-    return !this.#kept.some(
+  /** Whether an item of its key is before it that has to go on waiting. */
+  #isHeldUp({ id, app, item }: Kept): boolean {
+    return this.#kept.some(
       (other) =>
-        isUnsettled(other) &&
+        (other.state === 'open' || (other.state === 'deferred' && other.retryAt > this.#now())) &&
         other.app === app &&
         other.item.taskStream === item.taskStream &&
         other.item.partition === item.partition &&
+        item.key !== null &&
         keyOf(other.item) === keyOf(item) &&
         (other.item.offset < item.offset || (other.item.offset === item.offset && other.id < id)),
     )
   }
 
   #retryAt({ retryInMs }: CollectedItem): number {
-    return this.#now() + (retryInMs ?? 0)
+    return this.#now() + (retryInMs || 0)
   }
 }
 

@@ -258,6 +258,8 @@ export class Scene {
       waitingTasks: (of) => answer(() => store.waitingTasks(of)),
       takeWaiting: (claim, limit) => answer(() => store.takeWaiting(claim, limit)),
       heldKeys: (task) => answer(() => store.heldKeys(task)),
+      recordPlans: (of, plans) => answer(() => store.recordPlans(of, plans)),
+      pruneErrors: (of, olderThanMs, limit) => answer(() => store.pruneErrors(of, olderThanMs, limit)),
     }
   }
 

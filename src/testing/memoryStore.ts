@@ -12,6 +12,7 @@ import {
   type Halt,
   RowsRefused,
   type SourceProgress,
+  type StartedPlan,
   type Store,
   type TaskId,
 } from '../core/store.ts'
@@ -66,6 +67,8 @@ const clashes = new Set(['23505', '23503', '23P01'])
 
 export class MemoryStore implements Store {
   readonly collector: MemoryCollector
+  /** What was started last, by stream. */
+  readonly plans = new Map<string, StartedPlan>()
   /** Commits so far. */
   commits = 0
   readonly #options: MemoryStoreOptions
@@ -159,6 +162,14 @@ export class MemoryStore implements Store {
 
   async heldKeys(task: TaskId) {
     return this.collector.heldKeys(task)
+  }
+
+  async recordPlans(_app: string, plans: readonly StartedPlan[]): Promise<void> {
+    for (const plan of plans) this.plans.set(plan.stream, plan)
+  }
+
+  async pruneErrors(app: string, olderThanMs: number, limit: number): Promise<number> {
+    return this.collector.prune(app, olderThanMs, limit)
   }
 
   /** Lets streams that were halted run again. */

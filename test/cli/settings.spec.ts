@@ -8,6 +8,7 @@ import { SettingsError } from '../../src/core/errors.ts'
 import {
   bufferRules,
   commitRules,
+  errorRules,
   kafkaRules,
   postgresRules,
   saslRules,
@@ -86,10 +87,11 @@ test('the table has every setting that start() takes, but for what only code can
   const paths = new Set(settingsTable.map(({ path }) => path))
   const expected = [
     ...Object.keys(serviceRules).filter(
-      (name) => !['kafka', 'postgres', 'commit', 'buffer', 'client', 'logger', 'signal'].includes(name),
+      (name) => !['kafka', 'postgres', 'commit', 'buffer', 'errors', 'client', 'logger', 'signal'].includes(name),
     ),
     ...Object.keys(commitRules).map((name) => `commit.${name}`),
     ...Object.keys(bufferRules).map((name) => `buffer.${name}`),
+    ...Object.keys(errorRules).map((name) => `errors.${name}`),
     ...Object.keys(kafkaRules)
       .filter((name) => name !== 'sasl')
       .map((name) => `kafka.${name}`),

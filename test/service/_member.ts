@@ -51,6 +51,7 @@ export function createMember(
     commit: defaults.commit,
     buffer: defaults.buffer,
     from: 'earliest',
+    keepErrorsMs: 3_600_000,
     stallAfterMs: stallAfterMs ?? defaults.stallAfterMs,
     clock,
     log: journal.log,

@@ -248,6 +248,42 @@ describe('the watchdog', () => {
   })
 })
 
+test('items of the error collector go when they have been settled for long, and no others', async () => {
+  const clock = new VirtualClock()
+  const store = new MemoryStore({ clock: () => clock.now() })
+  let broken = true
+  const failing = numbers.tap(({ id }) => {
+    if (id < 1_500 ? broken : id === 1_999) throw new Error('not now')
+  })
+  const parts = { keepErrorsMs: 7_200_000 }
+  const made = await member(failing.errorPolicy({ budget: false }).to(out), {
+    broker: filledBroker({ records: 2_000 }),
+    store,
+    clock,
+    parts,
+  })
+  const kept = () => store.collector.kept.map(({ state }) => state)
+  const beatUntil = async (condition: () => boolean) => {
+    for (let beats = 0; !condition() && beats < 10_000; beats++) {
+      clock.step(clock.now() + 100)
+      await nextTurn()
+    }
+  }
+  await beatUntil(() => kept().length === 1_501)
+  broken = false
+  store.collector.replay()
+  await beatUntil(() => kept().filter((state) => state === 'done').length === 1_500)
+  expect(store.plans.get('numbers')).toMatchObject({ hash: expect.stringMatching(/^[0-9a-f]{16}$/), orderSteps: [] })
+  const moved = async (ms: number) => {
+    for (const limit = clock.now() + ms; clock.step(limit); ) await nextTurn()
+  }
+  await moved(7_000_000)
+  expect(kept()).toHaveLength(1_501)
+  await moved(1_200_000)
+  expect(kept()).toEqual(['open'])
+  await made.service.stop()
+})
+
 describe('the log', () => {
   test('has each commit, the first few that were undone, and their reasons', async () => {
     const choosy = numbers

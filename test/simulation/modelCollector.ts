@@ -19,9 +19,15 @@ export function collectorRow(cells: Cells, now: number): Values {
   return { ...row, retry_at: pause === null ? null : String(now + Number(pause)) }
 }
 
+/** An item that failed again: the failure before goes into its history. */
+export function failedAgain(old: Values, cells: Cells, now: number): Values {
+  const history = JSON.stringify([...JSON.parse(old.history ?? '[]'), { message: old.error_message }])
+  return { ...old, ...collectorRow(cells, now), history }
+}
+
 /** Tasks that have items waiting for them. */
 export function waitingTasks(asked: Asked, app: string): readonly object[] {
-  const due = visible(asked).filter((row) => row.app === app && isDue(asked, row))
+  const due = visible(asked).filter((row) => row.app === app && row.state !== 'parked' && isDue(asked, row))
   const tasks = new Map(due.map((row) => [`${row.task_stream}/${row.partition}`, row]))
   return [...tasks.values()].map((row) => ({ stream: row.task_stream, partition: Number(row.partition) }))
 }
@@ -49,6 +55,18 @@ export function heldKeys(asked: Asked, [app, stream, partition]: readonly unknow
   const rows = visible(asked).filter((row) => isOfTask(row, app, stream, partition) && isUnsettled(row))
   const keys = new Set(rows.map(({ key }) => key ?? null).filter((key) => key !== null))
   return [...keys].map((key) => ({ key: bytesOf(key) }))
+}
+
+/** Deletes items that were settled longer ago. */
+export async function deleteSettled(asked: Asked, [app, olderThanMs, limit]: readonly unknown[]): Promise<object[]> {
+  const before = asked.database.now() - Number(olderThanMs)
+  const table = errorsOf(asked)
+  const old = table.rows.filter((row) => {
+    const values = table.visible(row, asked.transaction)
+    return values?.app === app && Number(values?.settled_at ?? before) < before && row.by === undefined
+  })
+  for (const row of old.slice(0, Number(limit))) asked.transaction.write(table, row, undefined)
+  return old.slice(0, Number(limit)).map(() => ({}))
 }
 
 /** Changes the rows of these ids that are not settled. */
@@ -92,13 +110,15 @@ function isUnsettled({ state }: Values): boolean {
 function isDue(asked: Asked, row: Values): boolean {
   if (row.state === 'deferred') return Number(row.retry_at) <= asked.database.now()
   if (row.state !== 'parked') return row.state === 'replaying'
+  const holdsUp = (other: Values) => other.state === 'open' || (other.state === 'deferred' && !isDue(asked, other))
   const before = ({ record_offset, id }: Values) =>
     Number(record_offset) < Number(row.record_offset) ||
     (record_offset === row.record_offset && Number(id) < Number(row.id))
   return !visible(asked).some(
     (other) =>
       isOfTask(other, row.app, row.task_stream, row.partition) &&
-      isUnsettled(other) &&
+      holdsUp(other) &&
+      row.key !== null &&
       other.key === row.key &&
       before(other),
   )

@@ -23,13 +23,30 @@ export const progressTable: TableModel = {
 /** The columns of the collector, in the order in which the insert gives them. */
 export const collectorColumns = [
   ...['stream', 'task_stream', 'step', 'topic', 'partition', 'record_offset', 'record_timestamp', 'key', 'value'],
-  ...['header_keys', 'header_values', 'error_name', 'error_message', 'error_code', 'error_stack', 'at_line'],
+  ...[
+    'cut_from',
+    'header_keys',
+    'header_values',
+    'error_name',
+    'error_message',
+    'error_code',
+    'error_stack',
+    'at_line',
+  ],
   ...['fingerprint', 'attempts', 'state', 'remembered', 'retry_in_ms'],
 ]
 
 export const collectorTable: TableModel = {
   name: 'millrace.errors',
-  columns: Object.fromEntries(['id', 'app', 'retry_at', ...collectorColumns].map((name) => [name, 'text' as const])),
+  columns: Object.fromEntries(
+    ['id', 'app', 'retry_at', 'history', 'settled_at', ...collectorColumns].map((name) => [name, 'text' as const]),
+  ),
+}
+
+export const plansTable: TableModel = {
+  name: 'millrace.plans',
+  columns: { app: 'text', stream: 'text', hash: 'text', description: 'text', order_steps: 'text' },
+  uniques: [['app', 'stream']],
 }
 
 /** Filled with what `migrate` would have noted: the schema is there. */

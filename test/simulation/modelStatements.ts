@@ -1,6 +1,14 @@
 /** The statements that millrace sends, carried out on the model. One that is not known is an error of the model, and says so. */
 import pg from 'pg'
-import { changeItems, collectorRow, heldKeys, waitingItems, waitingTasks } from './modelCollector.ts'
+import {
+  changeItems,
+  collectorRow,
+  deleteSettled,
+  failedAgain,
+  heldKeys,
+  waitingItems,
+  waitingTasks,
+} from './modelCollector.ts'
 import type { ModelDatabase } from './modelDatabase.ts'
 import { migrationNames } from './modelSchema.ts'
 import { type ModelRow, type ModelTable, refusal, type Values } from './modelTable.ts'
@@ -52,14 +60,16 @@ const known: readonly Known[] = [
       upsert(asked, table, { columns: columns.split(', '), key: key.split(', '), changes: changesOf(changes) }),
   },
   { text: /^\s*insert into millrace\.errors /, run: collect },
-  { text: /^select distinct e\.task_stream as stream/, run: (asked) => waitingTasks(asked, String(asked.values[0])) },
-  { text: /^select e\.id, e\.state/, run: (asked) => waitingItems(asked, asked.values) },
+  { text: /^select task\.stream, task\.partition/, run: (asked) => waitingTasks(asked, String(asked.values[0])) },
+  { text: /^with blocking as materialized/, run: (asked) => waitingItems(asked, asked.values) },
   { text: /^select distinct key from millrace\.errors/, run: (asked) => heldKeys(asked, asked.values) },
   {
     text: /^update millrace\.errors set state = \$1/,
     run: (asked) => {
       const [state = null, ids = ''] = asked.values as string[]
-      return changeItems(asked, cellsOf(ids), (old) => ({ ...old, state, remembered: null }))
+      return changeItems(asked, cellsOf(ids), (old) => {
+        return { ...old, state, remembered: null, settled_at: String(asked.database.now()) }
+      })
     },
   },
   {
@@ -67,9 +77,14 @@ const known: readonly Known[] = [
     run: (asked) => {
       const [ids = [], ...columns] = (asked.values as string[]).map(cellsOf)
       const cells = (index: number) => columns.map((column) => column[index] ?? null)
-      return changeItems(asked, ids, (old, index) => ({ ...old, ...collectorRow(cells(index), asked.database.now()) }))
+      return changeItems(asked, ids, (old, index) => failedAgain(old, cells(index), asked.database.now()))
     },
   },
+  {
+    text: /^delete from millrace\.errors e using \(\s*select id from millrace\.errors\s+where app = \$1 and settled_at </,
+    run: (asked) => deleteSettled(asked, asked.values),
+  },
+  { text: /^insert into millrace\.plans /, run: notePlan },
   {
     text: /^select owner, version from millrace\.progress\s+where .* for update$/s,
     run: async (asked) => {
@@ -336,8 +351,20 @@ async function collect(asked: Asked): Promise<Answer> {
   for (let index = 0; index < (columns[0]?.length ?? 0); index++) {
     const cells = columns.map((column) => column[index] ?? null)
     const row = collectorRow(cells, asked.database.now())
-    await insert(asked, table, { id: asked.database.nextSerial(), app: app ?? null, ...row })
+    await insert(asked, table, {
+      id: asked.database.nextSerial(),
+      app: app ?? null,
+      history: '[]',
+      settled_at: null,
+      ...row,
+    })
   }
+  return []
+}
+
+async function notePlan(asked: Asked): Promise<Answer> {
+  const given = named(['app', 'stream', 'hash', 'description', 'order_steps'], asked.values as Cells)
+  await insert(asked, asked.database.table('millrace.plans'), given, () => given)
   return []
 }
 

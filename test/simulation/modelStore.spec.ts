@@ -1,5 +1,6 @@
 import { systemClock } from '../../src/core/clock.ts'
 import type { Store } from '../../src/core/store.ts'
+import { collectorContract } from '../contracts/collector.ts'
 import { type StoreHarness, storeContract } from '../contracts/store.ts'
 import { ModelDatabase } from './modelDatabase.ts'
 import { ModelServer, type Peer } from './modelServer.ts'
@@ -45,6 +46,19 @@ async function openHarness(): Promise<StoreHarness> {
         value: value === null ? null : Buffer.from(value.slice(2), 'hex'),
         message: error_message ?? '',
       })),
+    kept: async () =>
+      database.rows('millrace.errors').map(({ record_offset, state, error_message, attempts, history }) => ({
+        offset: Number(record_offset),
+        state: String(state),
+        message: error_message ?? '',
+        attempts: Number(attempts),
+        former: (JSON.parse(history ?? '[]') as { message: string }[]).map(({ message }) => message),
+      })),
+    async askForReplay(offset) {
+      for (const row of database.table('millrace.errors').rows) {
+        if (Number(row.committed?.record_offset) === offset) row.committed = { ...row.committed, state: 'replaying' }
+      }
+    },
     async close() {
       for (const store of stores) await store.close()
     },
@@ -58,3 +72,4 @@ function parsed(row: Values): object {
 }
 
 storeContract('the store over the modelled Postgres', openHarness)
+collectorContract('the store over the modelled Postgres', openHarness)

@@ -62,6 +62,7 @@ export class SimulatedProcess implements Peer {
       commit: { everyMs: 1_000, maxItems, maxBytes: 2 ** 20 },
       buffer: { maxBytes: 2 ** 20, maxItems: 1_000 },
       from: 'earliest',
+      keepErrorsMs: 3_600_000,
       stallAfterMs: 300_000,
       clock,
       log: this.#log(),

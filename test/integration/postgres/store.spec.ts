@@ -1,5 +1,6 @@
 import type { Store } from '../../../src/core/store.ts'
 import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
+import { collectorContract } from '../../contracts/collector.ts'
 import { type StoreHarness, storeContract } from '../../contracts/store.ts'
 import { freshDatabase } from '../../support/services.ts'
 
@@ -11,7 +12,7 @@ await first.close()
 
 async function openHarness(): Promise<StoreHarness> {
   await database.query(
-    'truncate millrace.progress, millrace.errors; drop table if exists contract_rows, contract_totals',
+    'truncate millrace.progress, millrace.errors, millrace.plans; drop table if exists contract_rows, contract_totals',
   )
   const stores: Store[] = []
   return {
@@ -32,6 +33,15 @@ async function openHarness(): Promise<StoreHarness> {
         message: error_message,
       }))
     },
+    kept: () =>
+      database.query(
+        `select record_offset::int as offset, state, error_message as message, attempts,
+           array(select failure ->> 'message' from jsonb_array_elements(history) failure) as former
+         from millrace.errors order by id`,
+      ),
+    async askForReplay(offset) {
+      await database.query("update millrace.errors set state = 'replaying' where record_offset = $1", [offset])
+    },
     async close() {
       for (const store of stores) await store.close()
     },
@@ -39,3 +49,4 @@ async function openHarness(): Promise<StoreHarness> {
 }
 
 storeContract('the Postgres store', openHarness)
+collectorContract('the Postgres store', openHarness)
