@@ -115,7 +115,10 @@ export function collectorContract(name: string, createHarness: () => Promise<Sto
       })
 
       it('what was put off when its time has come, with what it remembers', async () => {
-        await collect(deferred(1, anHour), deferred(2, 0, { remembered: 'answers' }))
+        await collect(deferred(1, anHour))
+        expect(await waiting()).toEqual([])
+        expect(await store.waitingTasks(task.app)).toEqual([])
+        await collect(deferred(2, 0, { remembered: 'answers' }))
         expect(await store.takeWaiting(member.claim, 10)).toMatchObject([
           { kind: 'deferred', offset: 2, remembered: 'answers' },
         ])
@@ -146,6 +149,8 @@ export function collectorContract(name: string, createHarness: () => Promise<Sto
         await harness.askForReplay(1)
         expect(await waiting()).toEqual(['replay 1', 'parked 2', 'parked 3'])
         expect(await waiting(2)).toEqual(['replay 1', 'parked 2'])
+        await collect(deferred(7, 0, { key: Buffer.from('late') }), parked(8, 'late'))
+        expect(await waiting()).toEqual(['replay 1', 'parked 2', 'parked 3', 'deferred 7', 'parked 8'])
       })
 
       it('parked items when those that they wait for are settled', async () => {
