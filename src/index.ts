@@ -51,13 +51,14 @@ export { type BreakOptions, signal } from './core/signal.ts'
 export type { ConflictRule, OnConflict, Sink } from './core/sink.ts'
 export { type Scope, type Slot, slot } from './core/slot.ts'
 export type { BoundedSource, TopicSource } from './core/source.ts'
+export { type EvaluateOptions, type Evaluation, evaluate } from './service/evaluate.ts'
 export {
   type CollectedNote,
   type RunReport,
   type RunSettings,
   run,
-  type Stop,
   type StreamReport,
+  type StreamStop,
 } from './service/run.ts'
 export {
   type App,
@@ -71,7 +72,6 @@ export {
   StoppedError,
   start,
 } from './service/start.ts'
-export { type EvaluateOptions, type Evaluation, evaluate } from './service/evaluate.ts'
 export {
   describe,
   type NamedStream,

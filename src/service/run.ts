@@ -20,7 +20,7 @@ import {
   resolveRunSurroundings,
 } from './runSettings.ts'
 
-export type { CollectedNote, RunReport, Stop, StreamReport } from './runReport.ts'
+export type { CollectedNote, RunReport, StreamReport, StreamStop } from './runReport.ts'
 export type { RunSettings } from './runSettings.ts'
 
 /** What a run stands on. */

@@ -47,10 +47,10 @@ export interface StreamReport {
   /** The first few collected items. */
   readonly errors: readonly CollectedNote[]
   /** Where and why the run of the stream ended before its input did. */
-  readonly stopped: Stop | undefined
+  readonly stopped: StreamStop | undefined
 }
 
-export interface Stop {
+export interface StreamStop {
   readonly kind: 'break' | 'halted'
   /** The item that broke the run off; of a halted stream, the first one that was not taken. */
   readonly offset: number
@@ -167,7 +167,7 @@ class Counts {
 export class RunTally {
   commits = 0
   replayed = 0
-  stopped: Stop | undefined
+  stopped: StreamStop | undefined
   /** Whether the input was used up, or ended by what a callback or the error budget said. */
   hasEnded = false
   readonly #stream: string

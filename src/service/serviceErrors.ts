@@ -20,7 +20,7 @@ export class NothingDoneError extends MillraceError {
 }
 
 /** A run to the end of its inputs has put items aside. */
-export class CollectedError extends MillraceError {
+class CollectedError extends MillraceError {
   override readonly retryable = false
 }
 
