@@ -229,9 +229,7 @@ class StreamRun {
     const runner = this.#runner
     try {
       await runner.start()
-      await runner.when(() => runner.assigned)
-      if (this.#settings.name !== undefined) for (const task of runner.tasks) task.lookForWaiting()
-      await runner.when(() => runner.tasks.length === 0)
+      await runner.when(() => runner.assigned && runner.tasks.length === 0)
     } catch (error) {
       // Of what has committed by then there is more to tell than that it was halted.
       if (!(error instanceof HaltedError && this.#tally.stopped?.kind === 'halted')) throw error
