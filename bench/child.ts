@@ -34,6 +34,16 @@ export interface ChildReport {
   readonly rssThirdsMb: readonly [number, number, number]
   /** The same of what the program itself holds: heap and buffers, without what the allocator keeps for later. */
   readonly heldThirdsMb: readonly [number, number, number]
+  /** What was sent to Postgres in transactions that commit batches, or were to; of millrace only. */
+  readonly statements?: StatementCount | undefined
+}
+
+/** SQL statements, however they share messages. */
+export interface StatementCount {
+  /** All of them, also of transactions that were rolled back. */
+  readonly all: number
+  /** COMMITs among them: so many transactions went through. */
+  readonly commits: number
 }
 
 /** Measures one run. */
@@ -41,7 +51,7 @@ export interface Meter {
   /** To be called when a record is seen; the first call starts the clock. */
   seen(): void
   /** To be called when the last record is committed: stops the clock and prints the report. */
-  finished(result: { records: number; counted: number }): void
+  finished(result: Pick<ChildReport, 'records' | 'counted' | 'statements'>): void
 }
 
 export function readTask(): ChildTask {
@@ -70,7 +80,7 @@ export function createMeter(): Meter {
       startedAt = performance.now()
       cpuAtStart = process.cpuUsage()
     },
-    finished({ records, counted }) {
+    finished({ records, counted, statements }) {
       const seconds = (performance.now() - startedAt) / 1_000
       const { user, system } = process.cpuUsage(cpuAtStart)
       clearInterval(sampler)
@@ -78,7 +88,7 @@ export function createMeter(): Meter {
       const rssMb = (process.resourceUsage().maxRSS * 1_024) / bytesPerMb
       const cpuSeconds = (user + system) / 1e6
       const thirds = { rssThirdsMb: mediansOfThirds(rss), heldThirdsMb: mediansOfThirds(held) }
-      const report: ChildReport = { records, seconds, cpuSeconds, counted, rssMb, ...thirds }
+      const report: ChildReport = { records, seconds, cpuSeconds, counted, rssMb, ...thirds, statements }
       process.stdout.write(`${JSON.stringify(report)}\n`)
     },
   }

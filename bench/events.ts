@@ -11,7 +11,8 @@ export interface BenchEvent {
   readonly session: string
 }
 
-const countries = ['NL', 'DE', 'FR', 'US', 'JP', 'BR', 'IN']
+/** Where events come from. */
+export const countries = ['NL', 'DE', 'FR', 'US', 'JP', 'BR', 'IN']
 const firstAt = Date.UTC(2026, 0, 1)
 
 /** The event of that number. One in ten is a ping, which the workloads drop. */
@@ -38,6 +39,24 @@ export function isIgnored(id: number): boolean {
   return id % 100 === 7
 }
 
+/** Whether the workload signals undoes the event: one in ten, never a ping. */
+export function isSignalled(id: number): boolean {
+  return id % 10 === 7
+}
+
+/** Every so manieth event makes a row that its table refuses. */
+const poisonEvery = 5_000
+
+/** Whether the workload poison makes a row of the event that its table refuses: never a ping, and as many in each partition. */
+export function isPoison(id: number): boolean {
+  return id % poisonEvery === 1_234 + (Math.floor(id / poisonEvery) % 4)
+}
+
+/** The event whose key a poisoned one repeats, where the table's key is to refuse it. */
+export function repeatedBy(id: number): number {
+  return id - 8
+}
+
 /** What the table must hold after a run over the events 0 to `records` - 1. */
 export interface Expected {
   readonly rows: number
@@ -45,10 +64,11 @@ export interface Expected {
   readonly cents: number
 }
 
-export function expectedRows(records: number, ignoring: boolean): Expected {
+/** @param isUndone tells of events beside pings that leave no row */
+export function expectedRows(records: number, isUndone: (id: number) => boolean = () => false): Expected {
   let [rows, ids, cents] = [0, 0, 0]
   for (let id = 0; id < records; id++) {
-    if (isPing(id) || (ignoring && isIgnored(id))) continue
+    if (isPing(id) || isUndone(id)) continue
     rows++
     ids += id
     cents += Math.round(benchEvent(id).amount * 100)

@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util'
 import { startServices } from '../dev/services/index.ts'
 import type { ResultLine } from './pairs.ts'
 import { createStage } from './stage.ts'
-import { type Workload, workloads } from './workloads.ts'
+import type { Workload } from './workload.ts'
+import { workloads } from './workloads.ts'
 
 const usage = `npm run bench -- [--only W1,W3] [--records 2000000] [--pairs 3] [--json]
 ${workloads.map(({ name, title }) => `  ${name.padEnd(11)} ${title}`).join('\n')}`
@@ -47,8 +48,9 @@ function count(name: string, text: string): number {
 }
 
 function lineText(line: ResultLine): string {
-  const { workload, millrace_per_s, baseline_per_s, ratio, rss_mb, baseline_rss_mb, ...more } = line
-  const rates = `${millrace_per_s.toLocaleString('en-US')}/s, by hand ${baseline_per_s.toLocaleString('en-US')}/s`
+  const { workload, baseline = 'by hand', millrace_per_s, baseline_per_s, ratio, ...others } = line
+  const { rss_mb, baseline_rss_mb, ...more } = others
+  const rates = `${millrace_per_s.toLocaleString('en-US')}/s, ${baseline} ${baseline_per_s.toLocaleString('en-US')}/s`
   const extra = Object.entries(more).map(([name, value]) => `, ${name} ${value}`)
   return `${workload.padEnd(11)} ${rates}, ratio ${ratio}, ${rss_mb} MB and ${baseline_rss_mb} MB${extra.join('')}`
 }

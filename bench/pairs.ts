@@ -29,6 +29,8 @@ export async function runPairs<Report>(
 /** What `--json` prints for a workload; some add fields of their own. */
 export interface ResultLine {
   readonly workload: string
+  /** What it is compared with, if not with the same work written by hand. */
+  readonly baseline?: string
   readonly millrace_per_s: number
   readonly baseline_per_s: number
   /** The median of the pairs' ratios, not the ratio of the medians. */

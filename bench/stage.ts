@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import type { ChildReport, ChildTask } from './child.ts'
-import { type Expected, expectedRows } from './events.ts'
+import { countries, type Expected, expectedRows } from './events.ts'
 import { createTopic, fill, partitions } from './fill.ts'
 
 export type Side = 'millrace' | 'baseline'
@@ -17,6 +17,7 @@ export interface Services {
 /** How one process is to be run. */
 export interface Run {
   readonly side: Side
+  /** The plan, or the lane, of that name. */
   readonly workload: string
   readonly topic: string
   readonly records: number
@@ -38,11 +39,27 @@ const programs: Readonly<Record<Side, string>> = {
   baseline: fileURLToPath(new URL('./baseline/main.ts', import.meta.url)),
 }
 
-const tables = `
-  create table if not exists bench_events (
+const columns = `
     id bigint not null, account text not null, kind text not null,
-    cents bigint not null, country text not null, at timestamptz not null
-  );
+    cents bigint not null, country text not null, at timestamptz not null`
+
+/** The tables that runs write to, each with what it refuses. */
+const written = {
+  bench_events: columns,
+  bench_notes: 'id bigint not null, account text not null, cents bigint not null',
+  bench_checked: `${columns}, check (cents >= 0)`,
+  bench_keyed: `${columns}, primary key (id)`,
+  bench_tied: `${columns}, foreign key (country) references bench_countries`,
+} as const
+
+export type BenchTable = keyof typeof written
+
+const tables = `
+  create table if not exists bench_countries (country text primary key);
+  insert into bench_countries select unnest(array['${countries.join("', '")}']) on conflict do nothing;
+  ${Object.entries(written)
+    .map(([name, holds]) => `create table if not exists ${name} (${holds});`)
+    .join('\n  ')}
   create table if not exists baseline_progress (
     app text, partition integer, next_offset bigint not null, counted bigint not null, primary key (app, partition)
   )`
@@ -75,7 +92,7 @@ export async function createStage(services: Services, say: (text: string) => voi
       return topic
     },
     async run({ side, workload, topic, records }) {
-      await database.query('truncate bench_events')
+      await database.query(`truncate ${Object.keys(written).join(', ')}`)
       await database.query('checkpoint')
       const group = `bench-${runId}-${side}-${++made}`
       const task: ChildTask = { ...services, workload, topic, group, partitions, records }
@@ -104,14 +121,26 @@ async function runProcess(program: string, task: ChildTask): Promise<ChildReport
   return JSON.parse(last) as ChildReport
 }
 
-/** Compares the table with what must be in it: a fast run that lost a row is no run. */
-export async function assertRows(stage: Stage, records: number, ignoring: boolean, who: string): Promise<void> {
+/** What a table has to hold after a run. */
+export interface Held {
+  /** Default: `bench_events`. */
+  readonly table?: BenchTable
+  readonly records: number
+  /** Tells of events beside pings that leave no row. Default: none. */
+  readonly isUndone?: ((id: number) => boolean) | undefined
+}
+
+/** Compares a table with what must be in it: a fast run that lost a row is no run. */
+export async function assertRows(stage: Stage, held: Held, who: string): Promise<void> {
+  const { table = 'bench_events', records, isUndone } = held
   const { rows } = await stage.database.query<Record<keyof Expected, string>>(
-    'select count(*) as rows, coalesce(sum(id), 0) as ids, coalesce(sum(cents), 0) as cents from bench_events',
+    `select count(*) as rows, coalesce(sum(id), 0) as ids, coalesce(sum(cents), 0) as cents from ${table}`,
   )
-  const expected = expectedRows(records, ignoring)
+  const expected = expectedRows(records, isUndone)
   for (const name of ['rows', 'ids', 'cents'] as const) {
     const found = Number(rows[0]?.[name])
-    if (found !== expected[name]) throw new Error(`${who}: ${name} is ${found} and should be ${expected[name]}`)
+    if (found !== expected[name]) {
+      throw new Error(`${who}: ${name} of ${table} is ${found} and should be ${expected[name]}`)
+    }
   }
 }

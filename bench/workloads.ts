@@ -1,22 +1,10 @@
 /** The workloads: what each side does, and the line that comes of it. */
-import { expectedRows } from './events.ts'
+import { expectedRows, isIgnored } from './events.ts'
+import { features } from './features.ts'
 import { measureLatency } from './latency.ts'
 import { median, type Pair, type ResultLine, resultLine, rounded, runPairs } from './pairs.ts'
-import { assertRows, type Side, type Stage } from './stage.ts'
-
-export interface BenchOptions {
-  /** Records of each run. */
-  readonly records: number
-  /** Runs of each side. */
-  readonly pairs: number
-}
-
-export interface Workload {
-  readonly name: string
-  /** What it is, for people. */
-  readonly title: string
-  measure(stage: Stage, options: BenchOptions): Promise<ResultLine>
-}
+import { assertRows, type Held, type Side, type Stage } from './stage.ts'
+import type { BenchOptions, Workload } from './workload.ts'
 
 /** One SAVEPOINT for each item is so slow that a hundredth of the records is enough. */
 const savepointShare = 1 / 100
@@ -30,7 +18,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'W1',
     title: 'parse JSON, drop 10%, map, insert into Postgres',
-    measure: (stage, options) => measureRows(stage, 'W1', options, false),
+    measure: (stage, options) => measureRows(stage, 'W1', options),
   },
   {
     name: 'W3',
@@ -40,7 +28,7 @@ export const workloads: readonly Workload[] = [
   {
     name: 'W1-ignore',
     title: 'W1 with 1% of the items ignored after they wrote',
-    measure: (stage, options) => measureRows(stage, 'W1-ignore', options, true),
+    measure: (stage, options) => measureRows(stage, 'W1-ignore', options, isIgnored),
   },
   {
     name: 'savepoints',
@@ -57,22 +45,28 @@ export const workloads: readonly Workload[] = [
     title: 'W1 with a backlog half as long again',
     measure: measureMemory,
   },
+  ...features,
 ]
 
-async function measureRows(stage: Stage, name: string, options: BenchOptions, ignoring: boolean): Promise<ResultLine> {
-  return resultLine(name, await pairsOfRows(stage, name, options, ignoring))
+async function measureRows(
+  stage: Stage,
+  name: string,
+  options: BenchOptions,
+  isUndone?: Held['isUndone'],
+): Promise<ResultLine> {
+  return resultLine(name, await pairsOfRows(stage, name, options, isUndone))
 }
 
 async function pairsOfRows(
   stage: Stage,
   workload: string,
   { records, pairs }: BenchOptions,
-  ignoring: boolean,
+  isUndone?: Held['isUndone'],
 ): Promise<Pair[]> {
   const topic = await stage.filledTopic(records)
   const run = (side: Side) => async () => {
     const report = await stage.run({ side, workload, topic, records })
-    await assertRows(stage, records, ignoring, `${workload} ${side}`)
+    await assertRows(stage, { records, isUndone }, `${workload} ${side}`)
     return report
   }
   return runPairs(pairs, run('millrace'), run('baseline'))
@@ -80,7 +74,7 @@ async function pairsOfRows(
 
 async function measureCounts(stage: Stage, { records, pairs }: BenchOptions): Promise<ResultLine> {
   const topic = await stage.filledTopic(records)
-  const { rows } = expectedRows(records, false)
+  const { rows } = expectedRows(records)
   const run = (side: Side) => async () => {
     const report = await stage.run({ side, workload: 'W3', topic, records })
     if (report.counted !== rows)
@@ -95,7 +89,7 @@ async function measureSavepoints(stage: Stage, { records, pairs }: BenchOptions)
   const run = (side: Side, workload: string, count: number) => async () => {
     const topic = await stage.filledTopic(count)
     const report = await stage.run({ side, workload, topic, records: count })
-    await assertRows(stage, count, true, `${workload} ${side}`)
+    await assertRows(stage, { records: count, isUndone: isIgnored }, `${workload} ${side}`)
     return report
   }
   return resultLine(
@@ -122,7 +116,7 @@ async function measureLatencies(stage: Stage, { pairs }: BenchOptions): Promise<
 }
 
 async function measureMemory(stage: Stage, options: BenchOptions): Promise<ResultLine> {
-  const measured = await pairsOfRows(stage, 'W1', { records: options.records * backlogFactor, pairs: 1 }, false)
+  const measured = await pairsOfRows(stage, 'W1', { records: options.records * backlogFactor, pairs: 1 })
   const [pair] = measured
   if (pair === undefined) throw new Error('no pair was run')
   const thirds = (side: Side, of: 'rssThirdsMb' | 'heldThirdsMb') => pair[side][of].map(Math.round)

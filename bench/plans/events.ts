@@ -2,7 +2,7 @@
 import { json, type Stream, signal, stream, table, topic } from 'millrace'
 import { type BenchEvent, isIgnored } from '../events.ts'
 
-interface EventRow {
+export interface EventRow {
   readonly id: number
   readonly account: string
   readonly kind: string
@@ -11,7 +11,7 @@ interface EventRow {
   readonly at: string
 }
 
-const eventsTable = table<EventRow>('bench_events')
+export const eventsTable = table<EventRow>('bench_events')
 
 /** What a plan tells of its run. */
 export interface Observed {
@@ -21,7 +21,7 @@ export interface Observed {
   counted: number
 }
 
-type PlanMaker = (topicName: string, observed: Observed) => Stream<unknown>
+export type PlanMaker = (topicName: string, observed: Observed) => Stream<unknown>
 
 /** W1: parse JSON, drop the pings, map, insert. */
 const w1: PlanMaker = (topicName, observed) => rows(topicName, observed).to(eventsTable)
@@ -53,7 +53,8 @@ function events(topicName: string, observed: Observed): Stream<BenchEvent> {
     })
 }
 
-function rows(topicName: string, observed: Observed): Stream<EventRow> {
+/** The events that are no pings, as rows. */
+export function rows(topicName: string, observed: Observed): Stream<EventRow> {
   return events(topicName, observed).map(({ id, account, kind, amount, country, at }) => ({
     id,
     account,

@@ -3,13 +3,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { start } from 'millrace'
 import { createMeter, readTask } from '../child.ts'
 import { plans } from './events.ts'
+import { featurePlans } from './features.ts'
+import { countStatements } from './statements.ts'
 
 /** The log tells of ignored items one by one, which is no part of what is measured. */
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
 const task = readTask()
 const meter = createMeter()
-const makePlan = plans[task.workload]
+const statements = countStatements()
+const makePlan = plans[task.workload] ?? featurePlans[task.workload]
 if (makePlan === undefined) throw new Error(`there is no plan for the workload "${task.workload}"`)
 const observed = { seen: () => meter.seen(), counted: 0 }
 const plan = makePlan(task.topic, observed)
@@ -22,5 +25,5 @@ const app = await start([plan], {
 await app.caughtUp()
 // Records that are produced while it runs come after the end that it caught up with.
 while (app.stats().items < task.records) await Promise.race([app.done, delay(5)])
-meter.finished({ records: task.records, counted: observed.counted })
+meter.finished({ records: task.records, counted: observed.counted, statements })
 await app.stop()
