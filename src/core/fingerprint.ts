@@ -7,9 +7,9 @@ const parts: readonly (readonly [pattern: RegExp, placeholder: string])[] = [
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '<uuid>'],
   [/\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?/g, '<date>'],
   [/"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*'|`[^`]*`/g, '<text>'],
-  [/(?:[\w.-]*\/){2,}[\w.-]*/g, '<path>'],
-  [/\b0x[0-9a-f]+\b|\b(?=[a-f]*\d)[0-9a-f]{8,}\b/gi, '<hex>'],
-  [/[+-]?\b\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi, '<n>'],
+  [/(?<![\w.-])(?:[\w.-]*\/){2,}[\w.-]*/g, '<path>'],
+  // A number may be the digits of a hash, or the other way round: they are one.
+  [/[+-]?\b(?:0x[0-9a-f]+\b|\d+(?:\.\d+)?(?:e[+-]?\d+)?\b|(?=[a-f]*\d)[0-9a-f]{8,}\b|\d+(?:\.\d+)?)/gi, '<n>'],
 ]
 
 /** Characters of a message that are looked at, and those that count of what is left: what comes behind is as a rule the item's own. */

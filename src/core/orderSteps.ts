@@ -28,8 +28,9 @@ function reasonOf(node: PlanNode): string | undefined {
   }
 }
 
-function upsertReason({ key, columns, onConflict }: Sink<never>): string | undefined {
-  if (key.length === 0) return undefined
+function upsertReason({ key, columns, onConflict, track }: Sink<never>): string | undefined {
+  // Whatever a tracked table holds of a key is made of its rows in offset order.
+  if (key.length === 0 || track) return undefined
   if (onConflict === 'nothing') return 'the first row of a key stays'
   const rules: Readonly<Record<string, string | undefined>> = onConflict
   if (Object.values(rules).includes('replace')) return 'the last row of a key wins'
