@@ -7,6 +7,7 @@ import { consoleLogger, defaults, resolvePostgres } from './settings.ts'
 
 /** What `run` is told. */
 export interface RunSettings {
+  /** How to reach Postgres. The default of `statementTimeoutMs` is 600,000 here. */
   readonly postgres: PostgresConnection
   /**
    * Progress is kept under it: a run that was killed or broken off goes on where it stopped when the same name is run again. It
@@ -38,6 +39,9 @@ export interface ResolvedRunSettings {
   readonly signal: AbortSignal | undefined
 }
 
+/** A statement writes what a whole run has for a table, which is many times what a batch of a service has. */
+const defaultStatementTimeoutMs = 600_000
+
 const rules: OptionRules = {
   postgres: { type: 'object' },
   name: { type: 'string' },
@@ -64,5 +68,9 @@ export function resolveRunSurroundings({ postgres, blockedAfterMs = defaults.blo
   if (postgres === undefined) {
     throw settingError({ what: 'run() needs "postgres"', fix: 'Say where to write: postgres: { url }.' })
   }
-  return { postgres: resolvePostgres(postgres, 'run()'), blockedAfterMs }
+  const resolved = resolvePostgres(postgres, 'run()')
+  return {
+    postgres: { ...resolved, statementTimeoutMs: resolved.statementTimeoutMs ?? defaultStatementTimeoutMs },
+    blockedAfterMs,
+  }
 }
