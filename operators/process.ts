@@ -43,8 +43,8 @@ export function process<In, Item, Result>(
 ): PipeOperator<In, Results<Result>> {
   validateOptions('process()', options, rules)
   const isClass = typeof pipe === 'function'
-  const sample: unknown = isClass ? pipe.prototype : pipe
-  requireCallbacks(sample)
+  // The methods of a class may be fields, which only an object has.
+  if (!isClass) requireCallbacks(pipe)
   return Object.freeze({
     mode: 'pipe',
     kind: 'process',
@@ -52,11 +52,15 @@ export function process<In, Item, Result>(
     isClass,
     // Which types go in and out is the pipe's own affair from here on.
     callbacks: isClass ? [pipe] : [pipe.prepare, pipe.process, pipe.finish],
-    begin: () => (isClass ? new pipe() : pipe) as PipeCallbacks,
+    begin() {
+      const callbacks: unknown = isClass ? new pipe() : pipe
+      requireCallbacks(callbacks)
+      return callbacks
+    },
   })
 }
 
-function requireCallbacks(pipe: unknown): void {
+function requireCallbacks(pipe: unknown): asserts pipe is PipeCallbacks {
   const { prepare, process, finish } = (pipe ?? {}) as Record<string, unknown>
   const isCallback = (value: unknown) => typeof value === 'function'
   if (isCallback(process) && [prepare, finish].every((one) => one === undefined || isCallback(one))) return

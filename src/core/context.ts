@@ -75,7 +75,7 @@ interface RememberedCalls {
   call<const Args extends readonly unknown[], Result>(
     name: string,
     args: Args,
-    fn: (...args: Args) => Promise<Result> | Result,
+    fn: (...args: NoInfer<Args>) => Promise<Result> | Result,
   ): Promise<Result>
 }
 

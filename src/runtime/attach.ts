@@ -1,6 +1,6 @@
 /** Attaches the steps of one stream for one task: back to front, each operator to the function behind it. */
 import { outputsOf } from '../core/describe.ts'
-import { InternalError } from '../core/errors.ts'
+import { InternalError, PlanError } from '../core/errors.ts'
 import type { FlushHooks, Next, Step } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
 import { type BranchNode, feedersOf, nameSteps, type PlanNode, type SinkNode } from '../core/plan.ts'
@@ -51,11 +51,15 @@ export function attachPlan(
   const { stageOf, isBarrier, count } = cutIntoStages(steps)
   const stages: Stage[] = Array.from({ length: count }, () => ({ barrier: undefined, flushHooks: [] }))
   const inlets = new Map<PlanNode, Next<unknown>>()
+  const toDependent = stepsToDependents(steps)
   const reach: Next<unknown> = (_, owner) => batch.reach(owner, Outcome.done)
 
   /** What takes the values that a step gives: one function, also when several steps follow or none. */
   const outletOf = (node: PlanNode): Next<unknown> => {
-    const targets = (outputs.get(node) ?? []).map((consumer) => inletOf(consumer))
+    const targets = (outputs.get(node) ?? []).map((consumer) => {
+      const inlet = inletOf(consumer)
+      return toDependent.has(node) && !toDependent.has(consumer) ? withoutUndone(batch, inlet) : inlet
+    })
     if (ends.has(node)) targets.push(reach)
     return fanOut(batch, targets)
   }
@@ -73,7 +77,10 @@ export function attachPlan(
     const name = names.get(node) as string
     const stage = stages[stageOf.get(node) as number] as Stage
     const outlet = outletOf(node)
-    const step = () => createStep(batch, info, name, stage)
+    const step = () => {
+      const made = createStep(batch, info, name, stage)
+      return toDependent.has(node) ? holdingNothing(made, info) : made
+    }
     const behind = (barrier: Barrier) => {
       stage.barrier = barrier
       return (value: unknown, owner: number) => barrier.take(value, owner)
@@ -97,6 +104,7 @@ export function attachPlan(
         if (operator.mode === 'sync') {
           return operator.attach(operator.paths === 'many' ? absorbContinue(batch, outlet) : outlet, step())
         }
+        if (operator.mode === 'pipe' && toDependent.has(node)) throw dependsTooLate(info, name)
         if (operator.mode === 'pipe') return behind(new ProcessBarrier(batch, info, outlet, { name, operator, memory }))
         return behind(new AsyncBarrier(batch, info, outlet, operator, new AsyncCalls(name, batch, info, memory)))
       }
@@ -177,6 +185,48 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
       stage.flushHooks.unshift(hooks)
     },
   }
+}
+
+/** Steps from which values come to a stream that depends on the one they are in. */
+function stepsToDependents(steps: readonly PlanNode[]): ReadonlySet<PlanNode> {
+  const found = new Set<PlanNode>()
+  const visit = (node: PlanNode) => {
+    found.add(node)
+    // Where a stream begins, its own dependents end.
+    if (node.kind !== 'entry') for (const feeder of feedersOf(node)) visit(feeder)
+  }
+  for (const node of steps) {
+    if (node.kind !== 'entry' || node.relation !== 'depends') continue
+    found.add(node)
+    for (const feeder of feedersOf(node)) visit(feeder)
+  }
+  return found
+}
+
+/** Keeps owners that were undone, and are on their way to a dependent stream, from going anywhere else. */
+function withoutUndone(batch: Batch, next: Next<unknown>): Next<unknown> {
+  return (value, owner) => {
+    if (!(batch.hasFallen && batch.isUndone(owner))) next(value, owner)
+  }
+}
+
+/** A step before dependsOn(): it may not hold items, since those that were undone pass it too. */
+function holdingNothing(step: Step, info: TaskInfo): Step {
+  return {
+    ...step,
+    onFlush() {
+      throw dependsTooLate(info, step.name)
+    },
+  }
+}
+
+function dependsTooLate({ stream }: TaskInfo, step: string): PlanError {
+  return new PlanError('MR-PLAN-DEPENDS', {
+    what: `dependsOn() stands behind "${step}", which works on several items at once`,
+    why: 'What a stream does that another one depends on stays when an item is undone there: it has to see each item by itself.',
+    fix: 'Call dependsOn() before it.',
+    place: { stream, step },
+  })
 }
 
 function attachSink(node: SinkNode, next: Next<unknown>, step: Step, batch: Batch): Next<unknown> {

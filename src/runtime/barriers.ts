@@ -74,11 +74,14 @@ export abstract class CollectingBarrier implements Barrier {
 
   close(): void {}
 
-  /** What was taken, in offset order, without owners that were undone meanwhile. */
-  protected takeAll(): { values: unknown[]; items: number[] } {
-    const { batch } = this
+  /**
+   * What was taken, in offset order, without owners that were undone meanwhile.
+   *
+   * @param placeOf where an owner stands; undefined for one to leave out
+   */
+  protected takeAll(placeOf = (owner: number) => this.batch.standing(owner)): { values: unknown[]; items: number[] } {
     const order = [...this.#owners.keys()]
-      .map((index) => ({ index, position: batch.standing(this.#owners[index] as number) }))
+      .map((index) => ({ index, position: placeOf(this.#owners[index] as number) }))
       .filter((entry): entry is { index: number; position: number } => entry.position !== undefined)
       .sort((a, b) => a.position - b.position)
     const values = order.map(({ index }) => this.#values[index])
@@ -92,7 +95,7 @@ export abstract class CollectingBarrier implements Barrier {
 /** Puts what comes from different stages back into offset order. */
 export class MergeBarrier extends CollectingBarrier {
   override async run(): Promise<void> {
-    const { values, items } = this.takeAll()
+    const { values, items } = this.takeAll((owner) => this.batch.goingOn(owner))
     await drive(this.batch, this.info, new EntryFeed(values, items, this.next))
   }
 }
@@ -114,7 +117,7 @@ export class AsyncBarrier extends CollectingBarrier {
   }
 
   override async run(): Promise<void> {
-    const entries = this.takeAll()
+    const entries = this.takeAll((owner) => this.batch.goingOn(owner))
     this.#calls.begin(entries.items)
     const answered = await this.#operator.run(entries, this.#calls)
     if (this.info.abandoned.aborted) return

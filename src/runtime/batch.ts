@@ -87,6 +87,8 @@ export class Batch {
   step = ''
 
   readonly #places: readonly number[]
+  /** Whether other streams depend on one, by its index. */
+  readonly #hasDependents: readonly boolean[]
   readonly #marks: readonly ItemMarks[]
   /** The marks of the task's own stream: each item comes to an end there. */
   readonly #own: ItemMarks
@@ -95,12 +97,17 @@ export class Batch {
   #cut = Number.POSITIVE_INFINITY
   #broke: Broke | undefined
   #stale: 'no' | 'beyond the limit' | 'fallen' = 'no'
+  /** The first item of which traces are to go. */
+  #staleFrom = Number.POSITIVE_INFINITY
 
   constructor(writeSet: WriteSet, streams: readonly TaskStream[]) {
     this.writeSet = writeSet
     this.streams = streams
     this.shared = new SharedScopes(streams.length, (owner) => this.join(owner))
     this.#places = placesOf(streams)
+    this.#hasDependents = streams.map((_, index) =>
+      streams.some((other) => other.relation === 'depends' && other.parent === index),
+    )
     this.#marks = streams.map((_, index) => new ItemMarks(index === 0))
     this.#own = this.#marks[0] as ItemMarks
   }
@@ -193,6 +200,12 @@ export class Batch {
     return this.#counts(owner) ? this.standing(owner) : undefined
   }
 
+  /** Where an owner that goes on in a pass stands in offset order; undefined for others. */
+  goingOn(owner: number): number | undefined {
+    if (owner < 0) return this.standing(owner)
+    return this.isBeyond(owner) || this.isSkipped(owner) ? undefined : this.#placeOf(owner)
+  }
+
   /** Where an owner stands in offset order; undefined when it was undone or is left to a later batch. */
   standing(owner: number): number | undefined {
     if (owner >= 0) return this.isBeyond(owner) || this.isUndone(owner) ? undefined : this.#placeOf(owner)
@@ -216,6 +229,16 @@ export class Batch {
   isUndone(owner: number): boolean {
     if (owner >= 0) return isUndone(this.#rankOf(owner))
     return this.strayFalls.has(owner) || this.groupOf(owner).members.some((member) => this.isUndone(member))
+  }
+
+  /**
+   * Whether an owner goes no further in a pass. One that was undone does where others depend on its stream: what they did
+   * with it stays, so they have to be given it again in a replay. It leaves no trace on its way there.
+   */
+  isSkipped(owner: number): boolean {
+    if (!this.isUndone(owner)) return false
+    if (owner < 0 || !this.#hasDependents[streamOf(owner)]) return true
+    return this.falls.get(owner)?.kind === 'parked' || !this.falls.has(owner)
   }
 
   /** Whether an item is left to a later batch. */
@@ -255,7 +278,7 @@ export class Batch {
       const fall = this.falls.get(there)
       marks.ranks[item] = fall === undefined ? Outcome.filtered : rankOf(fall)
     }
-    return isUndone(marks.ranks[item] as number) ? undefined : there
+    return this.isSkipped(there) ? undefined : there
   }
 
   /** Another item's result may depend on this owner from now on. */
@@ -285,7 +308,7 @@ export class Batch {
   /** An item that fell is tried again, in the replay that has to follow. */
   standUp(owner: number): void {
     this.falls.delete(owner)
-    this.#stale = 'fallen'
+    this.#staleBy(owner)
   }
 
   /** An item that fell is committed as fallen for another reason. */
@@ -300,7 +323,7 @@ export class Batch {
     this.#own.ranks[item] = Outcome.filtered
     this.fall(item, { kind: 'parked' })
     // What it has done in streams that depend on nothing here is undone by the replay, where it does not come to them.
-    if (this.streams.some(({ relation }) => relation === 'depends')) this.#stale = 'fallen'
+    if (this.streams.some(({ relation }) => relation === 'depends')) this.#staleBy(item)
   }
 
   /** Undoes all that an owner stands for. */
@@ -320,7 +343,7 @@ export class Batch {
       if (fall.kind === 'collected' && fall.clash && this.#placeOf(other) > this.#placeOf(owner)) {
         this.falls.delete(other)
         this.#marksOf(other).ranks[itemOf(other)] = Outcome.done
-        if (this.#hasJoined(other)) this.#stale = 'fallen'
+        if (this.#hasJoined(other)) this.#staleBy(other)
         revived = true
       }
     }
@@ -339,7 +362,7 @@ export class Batch {
     this.#cut = Number.POSITIVE_INFINITY
     this.falls.clear()
     for (const [owner, fall] of falls) this.falls.set(owner, fall)
-    this.#stale = 'fallen'
+    this.#staleBy(0)
   }
 
   /** Of several breaks the first in offset order counts. */
@@ -397,6 +420,7 @@ export class Batch {
       this.limit = this.#cut
     }
     this.#stale = 'no'
+    this.#staleFrom = Number.POSITIVE_INFINITY
     this.writeSet.clear()
     this.scopes.clear()
     this.shared.clear()
@@ -473,7 +497,7 @@ export class Batch {
       if (relation === 'triggers' && parent === streamOf(owner)) this.#withdraw(ownerOf(stream, itemOf(owner)))
     }
     this.shared.undo(owner)
-    if (this.#hasJoined(owner)) this.#stale = 'fallen'
+    if (this.#hasJoined(owner)) this.#staleBy(owner)
   }
 
   /** The result that brought an item into a triggered stream is gone: it was never there. */
@@ -485,12 +509,20 @@ export class Batch {
     this.#undoTraces(owner)
   }
 
+  /** What stands may show traces of an owner that does not. */
+  #staleBy(owner: number): void {
+    this.#stale = 'fallen'
+    this.#staleFrom = Math.min(this.#staleFrom, itemOf(owner))
+  }
+
   /** What is behind the limit belongs to a later batch. */
   #moveLimit(): void {
     const limit = Math.min(this.#cut, this.#broke?.item ?? this.#cut)
     this.limit = limit
     for (const owner of this.falls.keys()) if (this.isBeyond(owner)) this.falls.delete(owner)
     if (this.isBeyond(this.shared.last)) this.shared.undo(this.shared.last)
+    // Else the break would be forgotten for an item that is left out with it, and both would come again for ever.
+    if (this.#stale === 'fallen' && this.#staleFrom >= limit) this.#stale = 'beyond the limit'
     if (this.#stale === 'no' && this.#marks.some((marks) => marks.hasJoinedBetween(limit, this.size))) {
       this.#stale = 'beyond the limit'
     }

@@ -134,7 +134,7 @@ export interface PipeCall {
 export class PipeContext extends StepContext implements ProcessContext, RunContext {
   readonly abortSignal: AbortSignal
   readonly #memory: CallMemory
-  readonly #owner: number | undefined
+  #owner: number | undefined
   readonly #id: string
   readonly #calls = new Map<string, number>()
   #callsOf = noItem
@@ -155,7 +155,7 @@ export class PipeContext extends StepContext implements ProcessContext, RunConte
   async call<const Args extends readonly unknown[], Result>(
     name: string,
     args: Args,
-    fn: (...args: Args) => Promise<Result> | Result,
+    fn: (...args: NoInfer<Args>) => Promise<Result> | Result,
   ): Promise<Result> {
     const owner = this.owner()
     if (owner !== this.#callsOf) this.#calls.clear()
@@ -173,6 +173,11 @@ export class PipeContext extends StepContext implements ProcessContext, RunConte
     }
     if ('thrown' in known.answer) throw known.answer.thrown
     return known.answer.value as Result
+  }
+
+  /** Ties the context to one owner: its callback goes on when others are in hand. */
+  keepFor(owner: number): void {
+    this.#owner = owner
   }
 
   /** Ends the context: a promise that was not awaited can do nothing through it any more. */

@@ -47,7 +47,7 @@ function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
   syncWatch.raised = undefined
   for (let index = from; index < feed.count; index++) {
     const owner = feed.ownerAt(index)
-    if (batch.hasFallen && batch.isUndone(owner)) continue
+    if (batch.hasFallen && batch.isSkipped(owner)) continue
     if (batch.isBeyond(owner)) return feed.count
     batch.item = owner
     try {

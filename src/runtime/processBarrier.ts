@@ -56,14 +56,16 @@ class PipeRun {
   readonly #info: TaskInfo
   readonly #parts: PipeParts
   readonly #callbacks: PipeCallbacks
-  /** All items of the run, as one owner. */
-  readonly #all: number
+  readonly #owners: readonly number[]
+  /** All items of the run, as one owner: from `finish` on, those that stand. */
+  #all: number
 
   constructor(batch: Batch, info: TaskInfo, parts: PipeParts, owners: readonly number[]) {
     this.#batch = batch
     this.#info = info
     this.#parts = parts
     this.#callbacks = parts.operator.begin()
+    this.#owners = owners
     this.#all = batch.openGroup(owners, undefined)
     // What the fields of a run's own object hold cannot be undone.
     if (parts.operator.isClass) batch.join(this.#all)
@@ -106,6 +108,9 @@ class PipeRun {
   /** Whether the results go on. */
   async finish({ values, items }: Entries<unknown>): Promise<boolean> {
     if (this.#callbacks.finish === undefined) return true
+    const standing = this.#owners.filter((owner) => this.#stands(owner))
+    if (standing.length === 0) return true
+    this.#all = this.#batch.openGroup(standing, undefined)
     return this.#settled(items, (count) =>
       this.#ask('finish', (ctx) => this.#callbacks.finish?.(values.slice(0, count), ctx)),
     )
@@ -204,7 +209,7 @@ class ProcessFeed implements Feed {
   readonly #callbacks: PipeCallbacks
   readonly #entries: Entries<unknown>
   /** For callbacks that end before the next begins: always that of the item in hand. */
-  readonly #ctx: ProcessContext
+  readonly #ctx: PipeContext
   /** Whether each call has a context of its own, which is sealed when it settles. */
   #isAsync: boolean
   #pending: { readonly owner: number; readonly answer: Promise<Answer>; seal(): void } | undefined
@@ -237,7 +242,8 @@ class ProcessFeed implements Feed {
     const result = this.#callbacks.process(value, this.#ctx)
     if (isThenable(result)) {
       this.#isAsync = true
-      this.#begin(owner, () => result)
+      this.#ctx.keepFor(owner)
+      this.#begin(owner, () => result, this.#ctx)
       this.count = index + 1
     } else this.#take(owner, result)
   }
@@ -263,11 +269,13 @@ class ProcessFeed implements Feed {
     return batch.interrupt === undefined
   }
 
-  #begin(owner: number, call: (ctx: ProcessContext) => unknown): void {
+  /** @param begun the context of a callback that has been begun already */
+  #begin(owner: number, call: (ctx: ProcessContext) => unknown, begun?: PipeContext): void {
     const [batch, info] = [this.#batch, this.#info]
     const { name, memory, operator } = this.#parts
     const controller = new AbortController()
-    const ctx = new PipeContext(batch, info, name, { memory, abortSignal: controller.signal, owner, id: '' })
+    const own = { memory, abortSignal: controller.signal, owner, id: '' }
+    const ctx = begun ?? new PipeContext(batch, info, name, own)
     const watch: SignalWatch = { raised: undefined }
     const timed = { batch, info, owner, step: name, timeoutMs: operator.timeoutMs, controller }
     const answer = timedAnswer(() => watchAsync(watch, () => call(ctx)), timed).then((given): Answer => {
