@@ -70,7 +70,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'collected items are not written',
     file: commit,
-    find: 'await inTransactionCollect(link, request.claim.task.app, request.collected)',
+    find: 'await inTransactionCollect(link, request.claim.task.app, collected, maxKeptValueBytes)',
     replace: '',
     tests: store,
   },
@@ -98,7 +98,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what an undone item left in others stays',
     file: batch,
-    find: "    if (this.#hasJoined(owner)) this.#stale = 'fallen'\n  }",
+    find: '    if (this.#hasJoined(owner)) this.#staleBy(owner)\n  }',
     replace: '  }',
     tests: laws,
   },

@@ -72,9 +72,9 @@ interface RememberedCalls {
    *
    * @param name tells calls of one callback apart
    */
-  call<const Args extends readonly unknown[], Result>(
+  call<Args extends unknown[], Result>(
     name: string,
-    args: Args,
+    args: readonly [...Args],
     fn: (...args: NoInfer<Args>) => Promise<Result> | Result,
   ): Promise<Result>
 }

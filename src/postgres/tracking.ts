@@ -8,7 +8,13 @@ import { textArray } from './arrayLiteral.ts'
 import type { BoundSink } from './boundSink.ts'
 import { readTable } from './catalog.ts'
 import type { Link } from './connections.ts'
-import type { TableBuffer } from './tableBuffer.ts'
+
+/** A buffer of rows, as far as it matters here. */
+interface Tabled {
+  readonly bound: BoundSink
+  readonly columnNames: readonly string[]
+  eachOwner(callback: (owner: number) => void): void
+}
 
 /** Where a row is found again. */
 export interface Place {
@@ -108,7 +114,7 @@ export class TrackedTasks {
    * What a commit has to know about where its rows come from; undefined where nobody wants to remember it.
    * Runs before the transaction: what it notes about tables and tasks is true whatever becomes of the batch.
    */
-  async trackingOf(link: Link, request: CommitRequest, buffers: readonly TableBuffer[]): Promise<Tracking | undefined> {
+  async trackingOf(link: Link, request: CommitRequest, buffers: readonly Tabled[]): Promise<Tracking | undefined> {
     const { origins, again = false } = request
     const tracked = buffers.filter(({ bound }) => bound.tracked !== undefined)
     if (origins === undefined || request.isTrial || (tracked.length === 0 && !again)) return undefined
@@ -164,7 +170,7 @@ export class TrackedTasks {
   async #tablesOf(
     link: Link,
     tasks: readonly number[],
-    buffers: readonly TableBuffer[],
+    buffers: readonly Tabled[],
   ): Promise<readonly BoundSink[]> {
     const { rows } = await link.query<WrittenTable>(
       `select id, name, key, on_conflict, columns from millrace.tracked_tables
@@ -201,7 +207,7 @@ export class TrackedTasks {
   }
 
   /** Notes that a task writes a table, and which columns. */
-  async #note(link: Link, buffer: TableBuffer, tracking: Tracking): Promise<void> {
+  async #note(link: Link, buffer: Tabled, tracking: Tracking): Promise<void> {
     const { tracked } = buffer.bound
     if (tracked === undefined) return
     const tasks = new Set<number>()

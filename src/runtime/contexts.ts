@@ -152,9 +152,9 @@ export class PipeContext extends StepContext implements ProcessContext, RunConte
     return idempotencyKey(this.info, this.batch, this.owner(), this.step, this.batch.offsetsOf(this.owner()))
   }
 
-  async call<const Args extends readonly unknown[], Result>(
+  async call<Args extends unknown[], Result>(
     name: string,
-    args: Args,
+    args: readonly [...Args],
     fn: (...args: NoInfer<Args>) => Promise<Result> | Result,
   ): Promise<Result> {
     const owner = this.owner()

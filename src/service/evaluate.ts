@@ -6,13 +6,15 @@ import { defineOperator } from '../core/operator.ts'
 import { nearest } from '../core/options.ts'
 import type { OutcomeName } from '../core/outcome.ts'
 import { nameSteps, type PlanLeaf, type PlanNode, stepsOf } from '../core/plan.ts'
+import type { RecordChunk } from '../core/record.ts'
 import { type PlainRecord, recordListChunk } from '../core/recordListChunk.ts'
-import type { SourceClient } from '../core/source.ts'
+import type { SourceClient, TopicPartition } from '../core/source.ts'
 import type { Batch } from '../runtime/batch.ts'
 import { ownerOf } from '../runtime/owner.ts'
 import { Runner } from '../runtime/runner.ts'
 import type { SlotValues } from '../runtime/sharedScopes.ts'
 import { leavesOf, type Plan } from '../stream.ts'
+import type { KafkaConnection } from './settings.ts'
 import { TrialStore, type TrialWrite } from './trialStore.ts'
 
 export interface EvaluateOptions {
@@ -72,6 +74,16 @@ export async function evaluate(plan: Plan, options: EvaluateOptions): Promise<Ev
     await runner.stop(1_000)
   }
   return { ...(trial.evaluation as Omit<Evaluation, 'writes'>), writes: store.writes }
+}
+
+/** Reads one record of a topic, outside of any group; undefined where the log does not have it. */
+export async function readRecordAt(
+  kafka: KafkaConnection,
+  of: TopicPartition,
+  offset: number,
+): Promise<RecordChunk | undefined> {
+  const { readRecord } = await import('../kafka/readRecord.ts')
+  return readRecord(kafka, of, offset)
 }
 
 interface FoundStep {

@@ -2,7 +2,7 @@
 import { inspect } from 'node:util'
 import { SettingsError, SourceError } from '../../core/errors.ts'
 import type { PlainRecord } from '../../core/recordListChunk.ts'
-import { type Evaluation, evaluate } from '../../service/evaluate.ts'
+import { type Evaluation, evaluate, readRecordAt } from '../../service/evaluate.ts'
 import { loadPlan } from '../loadPlan.ts'
 import type { Output } from '../output.ts'
 import { requireBrokers } from '../required.ts'
@@ -56,8 +56,11 @@ async function readAt(at: string, settings: CliSettings): Promise<Given> {
     })
   }
   const [partition, offset] = [Number(partitionText), Number(offsetText)]
-  const { readRecord } = await import('../../kafka/readRecord.ts')
-  const found = await readRecord({ ...settings.kafka, brokers: requireBrokers(settings) }, { topic, partition }, offset)
+  const found = await readRecordAt(
+    { ...settings.kafka, brokers: requireBrokers(settings) },
+    { topic, partition },
+    offset,
+  )
   if (found === undefined) {
     throw new SourceError('MR-EVAL-RECORD', {
       what: `there is no record ${offset} in ${topic}[${partition}]`,
