@@ -14,7 +14,7 @@ const alterLock = 6_071_230_019
 const lockTimeout = '3s'
 
 /** What makes a table without a key trackable. The index may be of any kind, as long as it begins with these columns. */
-export function trackingStatements({ bareName, quoted }: Pick<TableInfo, 'bareName' | 'quoted'>): readonly string[] {
+function trackingStatements({ bareName, quoted }: Pick<TableInfo, 'bareName' | 'quoted'>): readonly string[] {
   const index = `"${bareName.slice(0, 52).replaceAll('"', '""')}_mr_origin"`
   return [
     `alter table ${quoted} add column if not exists ${taskColumn} integer, add column if not exists ${offsetColumn} bigint`,

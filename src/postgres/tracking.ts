@@ -167,11 +167,7 @@ export class TrackedTasks {
   }
 
   /** Tables that tasks have written, also those that the plan writes no more. */
-  async #tablesOf(
-    link: Link,
-    tasks: readonly number[],
-    buffers: readonly Tabled[],
-  ): Promise<readonly BoundSink[]> {
+  async #tablesOf(link: Link, tasks: readonly number[], buffers: readonly Tabled[]): Promise<readonly BoundSink[]> {
     const { rows } = await link.query<WrittenTable>(
       `select id, name, key, on_conflict, columns from millrace.tracked_tables
        where id in (select table_id from millrace.tracked_in where task = any($1::integer[])) order by name`,
