@@ -30,7 +30,7 @@ export const exitCodeTexts: readonly (readonly [code: string, meaning: string])[
   ['3', 'Kafka or Postgres cannot be reached or is busy: starting again may help'],
   ['4', '--until-caught-up ended at a partition that signal.break() has stopped'],
   ['5', 'Kafka or Postgres is not as the plan needs it: somebody has to act'],
-  ['6', 'too many items have failed: nothing runs until "millrace resume", or another plan'],
+  ['6', 'too many items have failed: the stream is halted for this plan'],
   ['130, 143', 'ended at once by a second SIGINT or SIGTERM'],
 ]
 

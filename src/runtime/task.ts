@@ -393,7 +393,7 @@ export class Task {
     return new HaltedError('MR-HALTED', {
       what: `stream "${stream}" is halted: ${reason}`,
       why: 'Its error budget is used up; going on could move the whole topic into the error collector.',
-      fix: `Look with "millrace errors list --group ${app}", mend the plan and start it, or go on as it is with "millrace resume --group ${app}".`,
+      fix: `Look into millrace.errors, mend the plan and start it. To go on as it is: update millrace.progress set halted = null, budget = null where app = '${app.replaceAll("'", "''")}'.`,
       place: { stream, topic: source.name, partition },
     })
   }
