@@ -22,6 +22,7 @@ const stream = '^src/[^/]+\\.ts$'
 const index = '^src/index\\.ts$'
 const testing = '^src/testing/'
 const service = '^src/service/'
+const reparse = '^src/reparse/'
 const cli = '^src/cli/'
 
 /** The modules of a layer, and the only ones of ours that they may import. */
@@ -38,8 +39,9 @@ const layers = [
   { name: 'index', from: index, to: [core, operators, codecs, bounded, sinks, stream, service] },
   { name: 'testing', from: testing, to: [core, operators, codecs, runtime, kafka, sinks, stream, testing] },
   { name: 'service', from: service, to: [core, codecs, bounded, runtime, kafka, postgres, sinks, stream, service] },
+  { name: 'reparse', from: reparse, to: [core, runtime, kafka, postgres, stream, service, reparse] },
   // The progress commands administer what the store keeps; everything else of the command line goes through the service.
-  { name: 'cli', from: cli, to: [core, postgres, stream, service, cli] },
+  { name: 'cli', from: cli, to: [core, postgres, stream, service, reparse, cli] },
 ]
 
 /** The only packages that a layer may import; layers that are not named are bound by the vendors' rules alone. */

@@ -6,6 +6,7 @@ const code = await runProgram(process.argv.slice(2), {
   err: (text) => process.stderr.write(text),
   env: process.env,
   cwd: process.cwd(),
+  terminal: process.stderr.isTTY,
   async input() {
     const chunks: Buffer[] = []
     for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array))

@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { SettingsError } from '../core/errors.ts'
 import type { EvalOptions } from './commands/eval.ts'
 import type { ProgressOptions, SetOptions } from './commands/progress.ts'
+import type { ReparseOptions } from './commands/reparse.ts'
 import { type ExitCode, exitCodeOf, exitCodes, exitCodeTexts } from './exitCodes.ts'
 import { errorText, type Output } from './output.ts'
 import { type CliSettings, type Flags, readSettings } from './settings.ts'
@@ -15,10 +16,12 @@ export interface Surroundings extends Output {
   readonly input: () => Promise<Buffer>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
+  /** Whether somebody watches what goes to `err`. */
+  readonly terminal?: boolean | undefined
 }
 
 /** Commands that are described somewhere and come later: refused by name. */
-const laterCommands = ['errors', 'reparse', 'resume', 'init', 'check', 'top']
+const laterCommands = ['errors', 'resume', 'init', 'check', 'top']
 
 /**
  * Runs one command line.
@@ -93,6 +96,7 @@ function createProgram(surroundings: Surroundings, onSettings: (settings: CliSet
 
   addEval(program, surroundings, settingsOf)
   addProgress(program, surroundings, settingsOf)
+  addReparse(program, surroundings, settingsOf)
   for (const name of laterCommands) {
     program
       .command(name, { hidden: true })
@@ -166,6 +170,42 @@ function addProgress(
   ).option('--execute', 'do it')
   reset.action(async (options: SetOptions) =>
     (await import('./commands/progress.ts')).resetProgress(settingsOf(reset), options, surroundings),
+  )
+}
+
+function addReparse(program: Command, surroundings: Surroundings, settingsOf: (command: Command) => CliSettings): void {
+  const command = program
+    .command('reparse')
+    // Else flags of "reparse list" would be taken for its own.
+    .enablePositionalOptions()
+    .argument('<file>', 'as for run')
+    .summary('run items again, and replace what they have made')
+    .description(
+      'Runs items again that the service of the group has done, and puts what they make now in the place of what they made then.\nPrints what would be done; does it with --execute. The service may go on meanwhile. Interrupted, the same command goes on.',
+    )
+    .option('--stream <name>', 'only this stream')
+    .option('--partition <number>', 'only this partition')
+    .option('--from-offset <offset>', 'the first record')
+    .option('--to-offset <offset>', 'the record behind the last one')
+    .option('--from-time <time>', 'from the first record on that is not older')
+    .option('--to-time <time>', 'up to the first record that is not older, without it')
+    .option('--key <text>', 'only records of this key')
+    .option('--fingerprint <hex>', 'only items in the error collector whose errors have this fingerprint')
+    .option('--resume <id>', 'go on with a reparse that was interrupted')
+    .option('--execute', 'do it')
+    .option('--json', 'print JSON')
+  addSettings(command, ({ path }) => path !== 'from')
+  command.action(async (file: string, options: ReparseOptions) =>
+    (await import('./commands/reparse.ts')).reparse(file, settingsOf(command), options, surroundings),
+  )
+  const list = command
+    .command('list')
+    .summary('reparses of a group')
+    .description('Prints the reparses of a group, those that are done too.')
+    .option('--json', 'print JSON')
+  addSettings(list, ({ path }) => path === 'group' || path === 'postgres.url')
+  list.action(async (options: Pick<ReparseOptions, 'json'>) =>
+    (await import('./commands/reparse.ts')).listReparsesOf(settingsOf(list), options, surroundings),
   )
 }
 

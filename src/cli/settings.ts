@@ -156,11 +156,15 @@ function parseText({ rule }: Setting, text: string): unknown {
 const isoTime = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/
 
 function parseFrom(text: string): StartSettings['from'] {
-  if (text === 'earliest' || text === 'latest') return text
+  return text === 'earliest' || text === 'latest' ? text : parseTime('"from"', text, 'earliest, latest or a time')
+}
+
+/** @param name what the text was given for: `--from-time` */
+export function parseTime(name: string, text: string, expected = 'a time'): Date {
   const time = isoTime.test(text) ? new Date(text) : undefined
   if (time !== undefined && !Number.isNaN(time.getTime())) return time
   throw failure({
-    what: `"from" must be earliest, latest or a time, but is ${shown(text)}`,
+    what: `${name} must be ${expected}, but is ${shown(text)}`,
     fix: 'Write a time with its zone, as 2026-11-01T08:30:00Z or 2026-11-01T08:30+01:00; a date alone begins in UTC.',
   })
 }

@@ -103,3 +103,15 @@ export interface SourceClient {
   /** Whether the group has committed an offset for a partition, which `millrace run` asks before a first start. */
   committedOffset(partition: TopicPartition): Promise<number | undefined>
 }
+
+/** Reads partitions without being a member of a group: who reads what is up to whoever asks. */
+export interface DirectClient {
+  /**
+   * Gives the partitions until the signal aborts. Called once.
+   *
+   * @throws SourceError when a topic does not exist; UnavailableError when the source cannot be reached
+   */
+  open(partitions: readonly TopicPartition[], revoked: AbortSignal): Promise<readonly AssignedPartition[]>
+  /** Settles whatever the source does. */
+  close(): Promise<void>
+}

@@ -21,7 +21,7 @@ export interface GivenRows {
   /** By column, then by row. */
   readonly cells: readonly (readonly Cell[])[]
   readonly owners: readonly number[]
-  /** The place of each row among all rows of the batch. */
+  /** The place of each row among those of its item. */
   readonly ordinals: readonly number[]
 }
 

@@ -116,10 +116,11 @@ export class UpsertBuffer implements TableBuffer {
   givenRows(selection: Selection): readonly GivenRows[] {
     const rows = this.#selected(selection)
     return this.#shapes.flatMap(({ index, cells, columns }) => {
-      const ordinals = Array.from(rows.keys()).filter((at) => this.#shapeOf[rows[at] ?? 0] === index)
-      if (ordinals.length === 0) return []
-      const own = ordinals.map((at) => rows[at] ?? 0)
+      const places = Array.from(rows.keys()).filter((at) => this.#shapeOf[rows[at] ?? 0] === index)
+      if (places.length === 0) return []
+      const own = places.map((at) => rows[at] ?? 0)
       const owners = own.map((row) => this.#owners.values[row] ?? 0)
+      const ordinals = owners.map((owner, at) => ordinalOf(selection.position(owner) ?? 0, places[at] ?? 0))
       return [{ columns, owners, ordinals, cells: cells.map((column) => own.map((row) => column.cells[row])) }]
     })
   }
@@ -243,6 +244,18 @@ export class UpsertBuffer implements TableBuffer {
       }
     }
   }
+}
+
+const rowBits = 22
+const streamPlaces = 256
+
+/**
+ * The place of a row among those of its item, also of those that are kept from an earlier run: first the streams, whose order is
+ * what a position has behind the point, then the rows.
+ */
+function ordinalOf(position: number, row: number): number {
+  const place = Math.floor((position - Math.floor(position)) * streamPlaces)
+  return place * 2 ** rowBits + Math.min(row, 2 ** rowBits - 1)
 }
 
 /** Types of which our text is the same exactly where Postgres's values are. */

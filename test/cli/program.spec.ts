@@ -7,9 +7,9 @@ describe('help', () => {
   test('names the commands and what each exit code means', async () => {
     const { code, out } = await millrace(['--help'])
     expect(code).toBe(0)
-    for (const name of ['run', 'describe', 'graph', 'progress']) expect(out).toMatch(new RegExp(`^  ${name} `, 'm'))
+    for (const name of ['run', 'describe', 'graph', 'progress', 'reparse']) expect(out).toMatch(new RegExp(`^  ${name} `, 'm'))
     for (const [exitCode, meaning] of exitCodeTexts) expect(out).toContain(`${exitCode.padEnd(9)} ${meaning}`)
-    expect(out).not.toContain('reparse')
+    expect(out).not.toContain('errors list')
   })
 
   test('of run names every setting, as flag and as variable', async () => {
@@ -52,7 +52,6 @@ describe('what is unknown is answered with the nearest name', () => {
 
 test.each([
   ['errors', ['errors', 'list', '--since', '1h']],
-  ['reparse', ['reparse', 'x.ts', '--execute']],
   ['resume', ['resume', '--help']],
   ['init', ['init']],
 ])('%s is not in this release, and says so', async (name, args) => {
