@@ -83,7 +83,11 @@ export function attachPlan(
     }
     const behind = (barrier: Barrier) => {
       stage.barrier = barrier
-      return (value: unknown, owner: number) => barrier.take(value, owner)
+      return (value: unknown, owner: number) => {
+        // Once taken, it may go on to a stream that depends on this one, although its item has fallen.
+        if (syncWatch.raised !== undefined) throw swallowedSignal(batch, batch.item, info, syncWatch)
+        barrier.take(value, owner)
+      }
     }
     switch (node.kind) {
       case 'source':

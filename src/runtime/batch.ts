@@ -507,6 +507,11 @@ export class Batch {
     if (marks.isAbsent(itemOf(owner))) return
     marks.leave(itemOf(owner))
     this.#undoTraces(owner)
+    // Nor did it come to the streams that this one depends on.
+    for (let stream = this.streams.length - 1; stream > 0; stream--) {
+      const { relation, parent } = this.streams[stream] as TaskStream
+      if (relation === 'depends' && parent === streamOf(owner)) this.#withdraw(ownerOf(stream, itemOf(owner)))
+    }
   }
 
   /** What stands may show traces of an owner that does not. */

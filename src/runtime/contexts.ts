@@ -126,7 +126,7 @@ export interface PipeCall {
   readonly abortSignal: AbortSignal
   /** Fixed for one callback; undefined for whatever owner is in hand. */
   readonly owner: number | undefined
-  /** Tells the calls of this callback from those of others that the owner has had. */
+  /** Tells the calls of this callback from those of others that the owner has had: with another name, or for another of its values. */
   readonly id: string
 }
 
@@ -135,7 +135,7 @@ export class PipeContext extends StepContext implements ProcessContext, RunConte
   readonly abortSignal: AbortSignal
   readonly #memory: CallMemory
   #owner: number | undefined
-  readonly #id: string
+  #id: string
   readonly #calls = new Map<string, number>()
   #callsOf = noItem
   #sealed = false
@@ -175,9 +175,10 @@ export class PipeContext extends StepContext implements ProcessContext, RunConte
     return known.answer.value as Result
   }
 
-  /** Ties the context to one owner: its callback goes on when others are in hand. */
-  keepFor(owner: number): void {
+  /** Ties the context to one callback, which goes on when others are in hand. */
+  keepFor(owner: number, id: string): void {
     this.#owner = owner
+    this.#id = id
   }
 
   /** Ends the context: a promise that was not awaited can do nothing through it any more. */

@@ -212,6 +212,9 @@ class ProcessFeed implements Feed {
   readonly #ctx: PipeContext
   /** Whether each call has a context of its own, which is sealed when it settles. */
   #isAsync: boolean
+  /** The owner in hand, and which of its values: flatMap may have made several of one item. */
+  #owner = noItem
+  #ordinal = 0
   #pending: { readonly owner: number; readonly answer: Promise<Answer>; seal(): void } | undefined
 
   constructor(batch: Batch, info: TaskInfo, parts: PipeParts, callbacks: PipeCallbacks, entries: Entries<unknown>) {
@@ -234,6 +237,8 @@ class ProcessFeed implements Feed {
   feed(index: number, owner: number): void {
     this.#batch.step = this.#parts.name
     const value = this.#entries.values[index]
+    this.#ordinal = owner === this.#owner ? this.#ordinal + 1 : 0
+    this.#owner = owner
     if (this.#isAsync) {
       this.#begin(owner, (ctx) => this.#callbacks.process(value, ctx))
       this.count = index + 1
@@ -242,7 +247,7 @@ class ProcessFeed implements Feed {
     const result = this.#callbacks.process(value, this.#ctx)
     if (isThenable(result)) {
       this.#isAsync = true
-      this.#ctx.keepFor(owner)
+      this.#ctx.keepFor(owner, this.#callbackId)
       this.#begin(owner, () => result, this.#ctx)
       this.count = index + 1
     } else this.#take(owner, result)
@@ -274,17 +279,23 @@ class ProcessFeed implements Feed {
     const [batch, info] = [this.#batch, this.#info]
     const { name, memory, operator } = this.#parts
     const controller = new AbortController()
-    const own = { memory, abortSignal: controller.signal, owner, id: '' }
+    const own = { memory, abortSignal: controller.signal, owner, id: this.#callbackId }
     const ctx = begun ?? new PipeContext(batch, info, name, own)
-    const watch: SignalWatch = { raised: undefined }
+    // What had begun before it was known to be asynchronous has no watch of its own.
+    const watch: SignalWatch = begun === undefined ? { raised: undefined } : syncWatch
     const timed = { batch, info, owner, step: name, timeoutMs: operator.timeoutMs, controller }
     const answer = timedAnswer(() => watchAsync(watch, () => call(ctx)), timed).then((given): Answer => {
+      const { raised } = watch
       // A signal that an earlier call, which nobody waits for any more, has raised since is no item's.
       syncWatch.raised = undefined
-      if ('thrown' in given || watch.raised === undefined) return given
-      return { thrown: swallowedSignal(batch, owner, info, watch, name) }
+      if ('thrown' in given || raised === undefined) return given
+      return { thrown: swallowedSignal(batch, owner, info, { raised }, name) }
     })
     this.#pending = { owner, answer, seal: () => ctx.seal() }
+  }
+
+  get #callbackId(): string {
+    return this.#ordinal === 0 ? '' : `${this.#ordinal}/`
   }
 
   #take(owner: number, result: unknown): void {

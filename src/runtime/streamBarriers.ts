@@ -44,6 +44,8 @@ export class TriggerBarrier extends CollectingBarrier {
 /** The entry of a stream that another one depends on: what becomes of an item in it is nothing to the other. */
 export function dependentEntry(batch: Batch, info: TaskInfo, stream: number, next: Next<unknown>): Next<unknown> {
   return (value, owner) => {
+    // Else a signal that was swallowed before would be blamed on the stream that it did not come from.
+    if (syncWatch.raised !== undefined) throw swallowedSignal(batch, owner, info, syncWatch)
     const there = batch.enter(stream, owner)
     if (there === undefined) return
     const { step } = batch
