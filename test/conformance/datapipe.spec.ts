@@ -3,7 +3,7 @@ import { testDriver } from '../../src/testing/index.ts'
 import { items, mids, Notes, planOf, results, type Scenario, scenarios, uniques } from './datapipe.ts'
 import { expectedHere } from './differences.ts'
 
-/** Those that do an item again have their rows found by the table's own record of them: they need Postgres. */
+/** Those that run an item again need Postgres, where all are played: test/integration/conformance. */
 const inOneRun = scenarios.filter(({ runs }) => runs.length === 1)
 
 async function play({ items: numbers, runs: [run] }: Scenario) {

@@ -59,14 +59,14 @@ export const scenarios: readonly Scenario[] = JSON.parse(
   readFileSync(new URL('../fixtures/datapipe.json', import.meta.url), 'utf8'),
 )
 
-interface Item {
+export interface Item {
   readonly number: number
 }
 
 export const items = topic('items', json<Item>())
-export const results = table<{ number: number; tag: string }>('result_items')
-export const mids = table<{ number: number; src: number }>('mid_items')
-export const uniques = table<{ key: string }>('unique_items')
+export const results = table<{ number: number; tag: string }>('result_items', { track: true })
+export const mids = table<{ number: number; src: number }>('mid_items', { track: true })
+export const uniques = table<{ key: string }>('unique_items', { track: true })
 const total = slot('total', () => 0)
 
 /** What playing a scenario has shown beside rows. */
@@ -75,9 +75,13 @@ export class Notes {
   total: number | undefined
 }
 
-/** The plan of a run. */
-export function planOf({ pipeline = 'main', programs }: Omit<ScenarioRun, 'expected'>, notes: Notes): Stream<unknown> {
-  const source = stream(pipeline).from(items)
+/** The plan of a run. @param from the topic of its items */
+export function planOf(
+  { pipeline = 'main', programs }: Omit<ScenarioRun, 'expected'>,
+  notes: Notes,
+  from = items,
+): Stream<unknown> {
+  const source = stream(pipeline).from(from)
   const program = (name: string) => pipe(name, programs[name] ?? {}, notes)
   const part = (name: string): Segment<Item, Item> =>
     segment(name, (given: Stream<Item>) => given.process(program(name)))

@@ -30,8 +30,22 @@ const differences: Readonly<Record<string, Difference>> = {
   error_at_2_after_save: {
     why: 'signal.error undoes the whole batch and stops the stream, as the README of the original says and its code does not',
     runs: [
-      { rows: [], errors: [], calls: ['main.prepare[1, 2, 3]', 'main.process(1)', 'main.process(2)'], stopped: true },
+      {
+        rows: [],
+        errors: [],
+        tracks: [],
+        calls: ['main.prepare[1, 2, 3]', 'main.process(1)', 'main.process(2)'],
+        stopped: true,
+      },
     ],
+  },
+  depends_basic: {
+    why: 'where an item has made no rows, nothing is kept of it',
+    runs: [{ tracks: ['withdep 1: ResultItem 1', 'withdep 2: ResultItem 1'] }],
+  },
+  eval_single: {
+    why: 'the original evaluates with a pipeline of another name',
+    runs: [{ tracks: ['main 5: ResultItem 1'] }],
   },
 }
 
