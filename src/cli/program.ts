@@ -4,6 +4,7 @@ import { SettingsError } from '../core/errors.ts'
 import type { EvalOptions } from './commands/eval.ts'
 import type { ProgressOptions, SetOptions } from './commands/progress.ts'
 import type { ReparseOptions } from './commands/reparse.ts'
+import { addErrors, addResume } from './errorsProgram.ts'
 import { type ExitCode, exitCodeOf, exitCodes, exitCodeTexts } from './exitCodes.ts'
 import { errorText, type Output } from './output.ts'
 import { type CliSettings, type Flags, readSettings } from './settings.ts'
@@ -21,7 +22,7 @@ export interface Surroundings extends Output {
 }
 
 /** Commands that are described somewhere and come later: refused by name. */
-const laterCommands = ['errors', 'resume', 'init', 'check', 'top']
+const laterCommands = ['init', 'check', 'top']
 
 /**
  * Runs one command line.
@@ -96,6 +97,9 @@ function createProgram(surroundings: Surroundings, onSettings: (settings: CliSet
 
   addEval(program, surroundings, settingsOf)
   addProgress(program, surroundings, settingsOf)
+  const parts = { output: surroundings, settingsOf, addSettings }
+  addErrors(program, parts)
+  addResume(program, parts)
   addReparse(program, surroundings, settingsOf)
   for (const name of laterCommands) {
     program
@@ -244,6 +248,7 @@ function mainHelp(): string {
   millrace run streams/flights.ts --group flights --brokers localhost:9092 --database postgres://localhost/flights
   millrace describe streams/flights.ts
   millrace progress show --group flights
+  millrace errors list --group flights --since 1h
 
 Exit codes:
 ${exitCodeLines()}

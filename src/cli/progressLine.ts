@@ -48,10 +48,7 @@ export class ProgressLine {
 }
 
 /** `45%  12,000 of 27,000 records  8,000/s  2 s left` */
-function progressText(
-  { passed, total }: Passed,
-  since: { readonly ms: number; readonly passed: number },
-): string {
+function progressText({ passed, total }: Passed, since: { readonly ms: number; readonly passed: number }): string {
   const percent = total === 0 ? 100 : Math.floor((passed / total) * 100)
   const parts = [`${percent}%`, `${count(passed)} of ${count(total)} records`]
   const perSecond = since.ms > 0 ? (since.passed * 1_000) / since.ms : 0

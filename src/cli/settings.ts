@@ -5,6 +5,7 @@ import { messageOf, SettingsError } from '../core/errors.ts'
 import { isCharacters, type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
 import type { KafkaConnection, PostgresConnection, StartSettings } from '../service/start.ts'
 import { configEnv, type LogLevel, type Setting, settingsTable } from './settingsTable.ts'
+import { timeOf } from './times.ts'
 
 /** Flags as they were given, by name (`--brokers`). */
 export type Flags = Readonly<Record<string, string | undefined>>
@@ -153,16 +154,14 @@ function parseText({ rule }: Setting, text: string): unknown {
   }
 }
 
-const isoTime = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/
-
 function parseFrom(text: string): StartSettings['from'] {
   return text === 'earliest' || text === 'latest' ? text : parseTime('"from"', text, 'earliest, latest or a time')
 }
 
 /** @param name what the text was given for: `--from-time` */
 export function parseTime(name: string, text: string, expected = 'a time'): Date {
-  const time = isoTime.test(text) ? new Date(text) : undefined
-  if (time !== undefined && !Number.isNaN(time.getTime())) return time
+  const time = timeOf(text)
+  if (time !== undefined) return time
   throw failure({
     what: `${name} must be ${expected}, but is ${shown(text)}`,
     fix: 'Write a time with its zone, as 2026-11-01T08:30:00Z or 2026-11-01T08:30+01:00; a date alone begins in UTC.',
