@@ -26,8 +26,14 @@ export async function inTransactionWrite(
   selection: Selection,
 ): Promise<void> {
   const { tracking } = selection
-  if (tracking !== undefined) await inTransactionNoteMembers(link, tracking, selection.position)
-  if (tracking?.tasks !== undefined) return inTransactionWriteAgain(link, buffers, selection, tracking)
+  if (tracking === undefined) return inTransactionAdd(link, buffers, selection)
+  if (tracking.tasks === undefined) await inTransactionAdd(link, buffers, selection)
+  else await inTransactionWriteAgain(link, buffers, selection, tracking)
+  await inTransactionNoteMembers(link, tracking, selection.position)
+}
+
+async function inTransactionAdd(link: Link, buffers: readonly TableBuffer[], selection: Selection): Promise<void> {
+  const { tracking } = selection
   await inTransactionCheckParents(link, buffers, selection)
   for (const buffer of buffers) {
     await buffer.inTransactionFlush(link, selection)

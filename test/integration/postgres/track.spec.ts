@@ -5,6 +5,7 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { table } from '../../../sinks/table.ts'
+import { UnavailableError } from '../../../src/core/errors.ts'
 import type { Sink } from '../../../src/core/sink.ts'
 import type { RowOrigins } from '../../../src/core/store.ts'
 import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
@@ -180,5 +181,114 @@ describe('what items have made', () => {
       }),
       { numRuns: Number(process.env.MILLRACE_LAW_RUNS ?? 150) },
     )
+  })
+})
+
+describe('while a service goes on', () => {
+  it('rows that both change end as if one had gone after the other', { timeout: 120_000 }, async () => {
+    const topic = await clear()
+    const live = await claimed('live')
+    const reparse = await claimed('live reparse 2')
+    const made = (offset: number, factor: number): Rows =>
+      [0, 2].map((more) => {
+        const n = ((offset * 7 + more * 3) % 10) * factor
+        // Both make rows that are not there yet, and the same ones.
+        const isNew = factor > 1 || offset >= total
+        const k = isNew ? `new ${(offset * 5 + more) % 97}` : `old ${(offset + more) % 5}`
+        return ['totals', { k, n, low: n, high: n, last: `${n}` }]
+      })
+    const size = 10
+    const count = 40
+    const total = size * count
+    let blocked = 0
+    const through = async (member: Member, first: number, factor: number, again: boolean): Promise<void> => {
+      const batch = Array.from({ length: size }, (_, index) => made(first + index, factor))
+      for (;;) {
+        try {
+          return await commit(member, topic, first, batch, again)
+        } catch (error) {
+          // Postgres has ended one of two that waited for each other: the runtime tries again, too.
+          if (!(error instanceof UnavailableError)) throw error
+          blocked += 1
+          for (const buffer of member.buffers) buffer.truncate(0)
+        }
+      }
+    }
+    for (let first = 0; first < total; first += size) await through(live, first, 1, false)
+    const behind = (async () => {
+      for (let first = total; first < 2 * total; first += size) await through(live, first, 1, false)
+    })()
+    for (let first = 0; first < total; first += size) await through(reparse, first, 100, true)
+    await behind
+
+    const expected = new Map<string, { n: number; low: number; high: number }>()
+    for (let offset = 0; offset < 2 * total; offset += 1) {
+      for (const [, row] of made(offset, offset < total ? 100 : 1)) {
+        const { k, n } = row as Total
+        const sums = expected.get(k) ?? { n: 0, low: 1_000, high: -1_000 }
+        const number = n ?? 0
+        expected.set(k, { n: sums.n + number, low: Math.min(sums.low, number), high: Math.max(sums.high, number) })
+      }
+    }
+    expect(await database.query('select k, n, low, high from totals order by k')).toEqual(
+      Array.from(expected, ([key, sums]) => ({ k: key, ...sums })).sort((a, b) => (a.k < b.k ? -1 : 1)),
+    )
+    expect(blocked).toBeLessThan(count)
+  })
+})
+
+describe('a start', () => {
+  const opening = (sink: Sink<never>, url = database.url) => {
+    const own = createPostgresStore({ url })
+    return own.open([sink]).finally(() => own.close())
+  }
+
+  it('adds the columns and their index, and finds an index of another kind', async () => {
+    await database.query(
+      'create table bare (n integer); create table own (n integer, mr_task integer, mr_offset bigint)',
+    )
+    await database.query('create index own_by_brin on own using brin (mr_task, mr_offset)')
+    await opening(table('bare', { track: true }))
+    await opening(table('own', { track: true }))
+    expect(
+      await database.query(
+        `select tablename, indexname from pg_indexes where tablename in ('bare', 'own') order by 1, 2`,
+      ),
+    ).toEqual([
+      { tablename: 'bare', indexname: 'bare_mr_origin' },
+      { tablename: 'own', indexname: 'own_by_brin' },
+    ])
+  })
+
+  it('says which statements are missing, where it may not run them', async () => {
+    await database.query(`
+      create table locked (n integer);
+      create role tracker login password 'secret';
+      grant usage on schema millrace to tracker;
+      grant select, insert, update, delete on all tables in schema millrace, public to tracker;
+      grant all on all sequences in schema millrace to tracker`)
+    const url = new URL(database.url)
+    url.username = 'tracker'
+    url.password = 'secret'
+    try {
+      await expect(opening(table('locked', { track: true }), url.href)).rejects.toThrow(
+        'alter table public.locked add column if not exists mr_task integer, add column if not exists mr_offset bigint;',
+      )
+    } finally {
+      await database.query('drop owned by tracker; drop role tracker')
+    }
+  })
+
+  it.each([
+    ['may be null', 'create table nullable (k text unique)', 'nullable', /"k" of its key may be null/],
+    [
+      'has many texts for one value',
+      'create table decimals (k numeric primary key)',
+      'decimals',
+      /"k" of its key is numeric/,
+    ],
+  ])('refuses a key that %s', async (_, sql, name, why) => {
+    await database.query(sql)
+    await expect(opening(table<{ k: string }>(name, { key: 'k', track: true }))).rejects.toThrow(why)
   })
 })
