@@ -202,7 +202,11 @@ export class Batch {
 
   /** Where an owner that goes on in a pass stands in offset order; undefined for others. */
   goingOn(owner: number): number | undefined {
-    if (owner < 0) return this.standing(owner)
+    if (owner < 0) {
+      if (this.isSkipped(owner)) return undefined
+      const last = this.groupOf(owner).members.at(-1)
+      return last === undefined ? this.standing(owner) : this.goingOn(last)
+    }
     return this.isBeyond(owner) || this.isSkipped(owner) ? undefined : this.#placeOf(owner)
   }
 
@@ -237,7 +241,8 @@ export class Batch {
    */
   isSkipped(owner: number): boolean {
     if (!this.isUndone(owner)) return false
-    if (owner < 0 || !this.#hasDependents[streamOf(owner)]) return true
+    if (owner < 0) return this.strayFalls.has(owner) || this.membersOf(owner).some((member) => this.isSkipped(member))
+    if (!this.#hasDependents[streamOf(owner)]) return true
     return this.falls.get(owner)?.kind === 'parked' || !this.falls.has(owner)
   }
 
@@ -266,11 +271,7 @@ export class Batch {
    * @returns the owner there; undefined for one that has fallen there
    */
   enter(stream: number, owner: number): number | undefined {
-    if (owner < 0) {
-      const { members, trigger } = this.groupOf(owner)
-      const entered = members.flatMap((member) => this.enter(stream, member) ?? [])
-      return entered.length < members.length ? undefined : this.openGroup(entered, trigger)
-    }
+    if (owner < 0) return this.#enterGroup(stream, this.groupOf(owner))
     const item = itemOf(owner)
     const there = ownerOf(stream, item)
     const marks = this.#marks[stream] as ItemMarks
@@ -279,6 +280,18 @@ export class Batch {
       marks.ranks[item] = fall === undefined ? Outcome.filtered : rankOf(fall)
     }
     return this.isSkipped(there) ? undefined : there
+  }
+
+  /** It was put together where all of its members stand, and comes as one: when a member has fallen here, so have all. */
+  #enterGroup(stream: number, { members, trigger }: Group): number | undefined {
+    for (const member of members) this.enter(stream, member)
+    const there = members.map((member) => ownerOf(stream, itemOf(member)))
+    const fallen = there.find((member) => this.isUndone(member))
+    const fall = fallen === undefined ? undefined : this.falls.get(fallen)
+    if (fall !== undefined) for (const member of there) this.fall(member, fall)
+    const group = this.openGroup(there, trigger)
+    this.join(group)
+    return this.isSkipped(group) ? undefined : group
   }
 
   /** Another item's result may depend on this owner from now on. */

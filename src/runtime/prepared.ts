@@ -89,7 +89,7 @@ export function givenItems(values: readonly unknown[]): readonly unknown[] {
 }
 
 export interface PreparedEntries extends Entries<unknown> {
-  /** Whether each value is one that was given: then no item shows traces of others. */
+  /** Whether they are all that was given, unchanged: else one may show traces of others, if only by being among those chosen. */
   readonly asGiven: boolean
 }
 
@@ -116,7 +116,7 @@ export function preparedEntries(
   return {
     values: kept.map(([at]) => answer[at] as unknown),
     items: kept.map(([, index]) => entries.items[index] as number),
-    asGiven: kept.every(([at, index]) => answer[at] === entries.values[index]),
+    asGiven: kept.length === given.length && kept.every(([at, index]) => answer[at] === entries.values[index]),
   }
 }
 

@@ -3,7 +3,7 @@
  * all that the batch will commit.
  *
  * An item that falls in `process` is simply left out of what follows. The run is done again without it only where others may
- * show traces of it: when `prepare` made something of it, when what it did to a scope was seen, or when `finish` has
+ * show traces of it: when `prepare` chose or made something, when what it did to a scope was seen, or when `finish` has
  * used its result.
  */
 import type { ProcessContext, RunContext } from '../core/context.ts'
@@ -161,6 +161,8 @@ class PipeRun {
     if (this.#info.abandoned.aborted) return false
     if ('value' in answer) return !this.#hasToEnd
     if (answer.thrown instanceof Signal || isNoItemsFault(answer.thrown)) {
+      // Any of them may have been the reason.
+      batch.join(this.#all)
       settle(batch, this.#all, answer.thrown)
       return false
     }

@@ -105,7 +105,24 @@ export function randomStream({ looks }: { readonly looks: boolean }): fc.Arbitra
       after: steps(looks ? [...itemwise, grouping] : itemwise),
       triggered: depth === 0 ? fc.constant([]) : fc.array(level(depth - 1), { maxLength: 2 }),
     })
-  return level(2).map((stream) => named(stream, 'own'))
+  return level(2).map((stream) => named(looks ? dependingFirst(stream) : stream, 'own'))
+}
+
+/** The stream with nothing before what it depends on: there an item can be kept out of one and not of the other. */
+function dependingFirst(stream: RandomStream): RandomStream {
+  const { dependency, before, triggered } = stream
+  return {
+    ...stream,
+    before: dependency === undefined ? before : [],
+    dependency: dependency === undefined ? undefined : dependingFirst(dependency),
+    triggered: triggered.map(dependingFirst),
+  }
+}
+
+/** Whether items are put together in it anywhere. */
+export function hasGroups({ after, dependency, triggered }: RandomStream): boolean {
+  const streams = dependency === undefined ? triggered : [dependency, ...triggered]
+  return after.some(({ kind }) => kind === 'group') || streams.some(hasGroups)
 }
 
 function named(stream: RandomStream, name: string): NamedStream {

@@ -1,14 +1,25 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type TestDriver, testDriver } from '../../src/testing/testDriver.ts'
+import { type ItemOutcome, type TestDriver, testDriver } from '../../src/testing/testDriver.ts'
 import { modelOf } from './_pipesModel.ts'
 import { left, type Played, planOf, type Row, refusalOf, right, Stops, source } from './_pipesPlan.ts'
-import { type Deed, type Item, type NamedStream, randomItems, randomStream } from './_randomPipes.ts'
+import { type Deed, hasGroups, type Item, type NamedStream, randomItems, randomStream } from './_randomPipes.ts'
 
 /** 10,000 in a night: `MILLRACE_LAW_RUNS=10000 npx vitest run test/runtime/pipeLaw.spec.ts`. */
 const numRuns = Number(process.env.MILLRACE_LAW_RUNS ?? 300)
 
 const everyDeed: readonly Deed[] = ['continue', 'ignore', 'throw', 'swallow', 'refused', 'break once', 'error once']
+
+const togetherDeeds: readonly Deed[] = [
+  'continue',
+  'continue for all',
+  'ignore',
+  'ignore for all',
+  'throw',
+  'swallow',
+  'refused',
+  'error once',
+]
 
 interface Cut {
   readonly chunk: number
@@ -19,6 +30,8 @@ const cuts = fc.record({
   chunk: fc.integer({ min: 1, max: 6 }),
   maxItems: fc.oneof(fc.constant(1_000), fc.integer({ min: 1, max: 12 })),
 })
+
+const whole: Cut = { chunk: 1_000, maxItems: 1_000 }
 
 const never = () => false
 
@@ -63,9 +76,10 @@ function batchesOf(t: TestDriver, items: readonly Item[]): (readonly Item[])[] {
 
 const textOf = ({ by, id, copy, seen }: Row) => `${by} ${id}${copy} ${seen}`
 const rowsOf = (t: TestDriver) => [...t.rows(left), ...t.rows(right)].map(textOf).sort()
-const outcomesOf = (t: TestDriver) =>
+const outcomesOf = (t: TestDriver, which: (outcome: ItemOutcome) => boolean = () => true) =>
   t
     .outcomes()
+    .filter(which)
     .map(({ stream, offset, outcome }) => `${stream} ${offset} ${outcome}`)
     .sort()
 const collectedOf = (t: TestDriver) =>
@@ -88,4 +102,33 @@ describe('the law of pipes', () => {
       { numRuns },
     )
   }, 900_000)
+
+  it('holds where items hang together, in groups and by what is done for all: all is as in a run in which undone items never existed', async () => {
+    await fc.assert(
+      fc.asyncProperty(randomStream({ looks: true }), randomItems(togetherDeeds), async (tree, drawn) => {
+        // Refused rows cut batches, and where they are cut shows here.
+        const items = hasGroups(tree) ? withoutRefusals(drawn, 0) : withoutRefusals(drawn, 3)
+        const { t } = await run(tree, items, whole)
+        const isUndone = (outcome: string) => /ignored|collected/.test(outcome)
+        const undone = new Set(
+          t.outcomes().flatMap(({ stream, offset, outcome }) => (isUndone(outcome) ? [`${stream} ${offset}`] : [])),
+        )
+        const gone = (stream: string, id: number) => undone.has(`${stream} ${id}`)
+        const { t: without } = await run(tree, items, whole, gone)
+        expect(rowsOf(t)).toEqual(rowsOf(without))
+        const standing = ({ stream, offset }: ItemOutcome) => !gone(stream, offset)
+        expect(outcomesOf(t, standing)).toEqual(outcomesOf(without, standing))
+        expect(without.outcomes().filter(({ outcome }) => isUndone(outcome))).toEqual([])
+      }),
+      { numRuns },
+    )
+  }, 900_000)
 })
+
+function withoutRefusals(items: readonly Item[], atMost: number): Item[] {
+  let refusals = 0
+  return items.map(({ id, acts }) => ({
+    id,
+    acts: acts.filter(({ deed }) => deed !== 'refused' || ++refusals <= atMost),
+  }))
+}
