@@ -16,6 +16,7 @@ import { type Fall, type FallenItem, rankOf } from './fall.ts'
 import type { InputChunk } from './inputChunk.ts'
 import { ItemMarks } from './itemMarks.ts'
 import { itemOf, maxBatchItems, maxTaskStreams, noItem, ownerOf, streamOf } from './owner.ts'
+import { OwnerLog } from './ownerLog.ts'
 import { SharedScopes, type SlotValues } from './sharedScopes.ts'
 import { placesOf, type TaskStream } from './taskStreams.ts'
 import type { Savepoint, WriteSet } from './writeSet.ts'
@@ -55,6 +56,8 @@ export class Batch {
   readonly streams: readonly TaskStream[]
   /** Values of the item scope, by owner. */
   readonly scopes = new Map<number, SlotValues>()
+  /** What the owner in hand did to scopes and state. */
+  readonly log: OwnerLog
   readonly shared: SharedScopes
   openedAt = 0
   chunks: BatchChunk[] = []
@@ -103,7 +106,8 @@ export class Batch {
   constructor(writeSet: WriteSet, streams: readonly TaskStream[]) {
     this.writeSet = writeSet
     this.streams = streams
-    this.shared = new SharedScopes(streams.length, (owner) => this.join(owner))
+    this.log = new OwnerLog((owner) => this.join(owner))
+    this.shared = new SharedScopes(streams.length, this.log)
     this.#places = placesOf(streams)
     this.#hasDependents = streams.map((_, index) =>
       streams.some((other) => other.relation === 'depends' && other.parent === index),
@@ -437,6 +441,7 @@ export class Batch {
     this.writeSet.clear()
     this.scopes.clear()
     this.shared.clear()
+    this.log.clear()
     this.strayFalls.clear()
     this.#groups = []
     for (const marks of this.#marks) marks.reset()
@@ -509,7 +514,7 @@ export class Batch {
       const { relation, parent } = this.streams[stream] as TaskStream
       if (relation === 'triggers' && parent === streamOf(owner)) this.#withdraw(ownerOf(stream, itemOf(owner)))
     }
-    this.shared.undo(owner)
+    this.log.undo(owner)
     if (this.#hasJoined(owner)) this.#staleBy(owner)
   }
 
@@ -538,7 +543,7 @@ export class Batch {
     const limit = Math.min(this.#cut, this.#broke?.item ?? this.#cut)
     this.limit = limit
     for (const owner of this.falls.keys()) if (this.isBeyond(owner)) this.falls.delete(owner)
-    if (this.isBeyond(this.shared.last)) this.shared.undo(this.shared.last)
+    if (this.isBeyond(this.log.last)) this.log.undo(this.log.last)
     // Else the break would be forgotten for an item that is left out with it, and both would come again for ever.
     if (this.#stale === 'fallen' && this.#staleFrom >= limit) this.#stale = 'beyond the limit'
     if (this.#stale === 'no' && this.#marks.some((marks) => marks.hasJoinedBetween(limit, this.size))) {
