@@ -19,6 +19,7 @@ import { CallMemory } from '../src/runtime/callMemory.ts'
 import { Cursor } from '../src/runtime/cursor.ts'
 import { Graph } from '../src/runtime/graph.ts'
 import { InputChunk } from '../src/runtime/inputChunk.ts'
+import { StateCache } from '../src/runtime/stateCache.ts'
 import { taskPlanOf } from '../src/runtime/taskStreams.ts'
 import { WriteSet } from '../src/runtime/writeSet.ts'
 import { leavesOf, type Stream } from '../src/stream.ts'
@@ -83,6 +84,7 @@ async function measure(plan: Stream<unknown>) {
     isWhole: false,
     planHash: '',
     random: Math.random,
+    stateCache: new StateCache(1),
     cursor: new Cursor(),
     abandoned: new AbortController().signal,
   }

@@ -2,6 +2,7 @@ import type { ProcessContext, RunContext } from '../src/core/context.ts'
 import { PlanError } from '../src/core/errors.ts'
 import type { PipeCallbacks, PipeOperator } from '../src/core/operator.ts'
 import { type OptionRules, shown, validateOptions } from '../src/core/options.ts'
+import type { Results } from './_shared/results.ts'
 
 /**
  * A pipe: what is done with all items of a run before, with each, and with all results after. Each callback may be
@@ -24,10 +25,6 @@ export type PipeClass<In, Item, Result> = new () => Pipe<In, Item, Result>
 
 // biome-ignore lint/suspicious/noConfusingVoidType: what a callback without a return statement answers
 type Prepared<Item> = readonly (Item | undefined)[] | undefined | void
-
-/** What goes on of what `process` answers. */
-// biome-ignore lint/suspicious/noConfusingVoidType: what a callback without a return statement answers
-export type Results<Result> = Exclude<Awaited<Result>, null | undefined | void>
 
 export interface ProcessOptions {
   /** Milliseconds after which an asynchronous callback counts as failed. Default 30,000. */

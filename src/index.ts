@@ -1,5 +1,40 @@
 /** millrace: Kafka in, Postgres out, exactly once, and every item can be undone on its own. */
-export type { BatchOptions, MapAsyncOptions, Pipe, PipeClass, ProcessOptions } from '../operators/index.ts'
+export {
+  type Aggregates,
+  type Aggregator,
+  type BatchOptions,
+  calendarWindow,
+  collect,
+  count,
+  countWindow,
+  type DedupeOptions,
+  distinctCount,
+  type Emit,
+  first,
+  globalWindow,
+  hopping,
+  last,
+  type MapAsyncOptions,
+  max,
+  mean,
+  min,
+  type Pipe,
+  type PipeClass,
+  type ProcessOptions,
+  percentile,
+  type ResultsOf,
+  type State,
+  type StatefulOptions,
+  session,
+  sliding,
+  sum,
+  topK,
+  tumbling,
+  type Window,
+  type WindowOptions,
+  type WindowResult,
+  type WindowSpec,
+} from '../operators/index.ts'
 export { type TableOptions, table } from '../sinks/index.ts'
 export {
   type FromOptions,
@@ -51,6 +86,7 @@ export { type BreakOptions, signal } from './core/signal.ts'
 export type { ConflictRule, OnConflict, Sink } from './core/sink.ts'
 export { type Scope, type Slot, slot } from './core/slot.ts'
 export type { BoundedSource, TopicSource } from './core/source.ts'
+export { KeyedStream, type Reduced, WindowedStream } from './keyedStream.ts'
 export { type EvaluateOptions, type Evaluation, evaluate } from './service/evaluate.ts'
 export {
   type CollectedNote,
@@ -76,6 +112,7 @@ export {
   describe,
   type NamedStream,
   type Plan,
+  ResultStream,
   type Segment,
   Stream,
   type StreamTypeError,

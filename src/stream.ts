@@ -23,11 +23,14 @@ import type { AsyncItemContext, ItemContext } from './core/context.ts'
 import { describePlan, planToMermaid } from './core/describe.ts'
 import { type ErrorPolicy, type ErrorPolicyOptions, errorPolicyOf } from './core/errorPolicy.ts'
 import { PlanError } from './core/errors.ts'
+import type { Key } from './core/key.ts'
+import type { KeyedOperator } from './core/keyed.ts'
 import type { Operator } from './core/operator.ts'
-import { isCharacters, shown } from './core/options.ts'
+import { isCharacters, type OptionRules, shown, validateOptions } from './core/options.ts'
 import { type PlanLeaf, type PlanNode, stepsOf } from './core/plan.ts'
 import type { Sink } from './core/sink.ts'
 import type { BoundedSource, TopicSource } from './core/source.ts'
+import { KeyedStream } from './keyedStream.ts'
 
 declare const sentence: unique symbol
 
@@ -45,6 +48,16 @@ type MapOfPromise<N> = 0 extends 1 & N
 
 /** Either side of a branch: what a guard leaves over is known too. */
 type Rest<T, Yes> = Exclude<T, Yes>
+
+/** `window` of a stream without keys. */
+type Keyless = StreamTypeError<'window() needs keys: write keyBy(…).window(…)'>
+
+export interface KeyByOptions {
+  /** Records are keyed by the same in their topic. */
+  readonly sameKey: true
+}
+
+const keyByRules: OptionRules = { sameKey: { type: 'boolean' } }
 
 type Later<Name extends string> = StreamTypeError<`${Name}() is not in this release`>
 
@@ -71,27 +84,27 @@ const planned = new WeakSet<PlanNode>()
 
 /** A typed sequence of values, each of which belongs to the item it came from. Made by `stream(name).from(topic)`. */
 export class Stream<out Out> {
-  readonly #parts: StreamParts
+  protected readonly parts: StreamParts
 
   /** Use `stream()`. */
   constructor(parts: StreamParts) {
-    this.#parts = Object.freeze({ ...parts })
+    this.parts = Object.freeze({ ...parts })
     Object.defineProperty(this, streamBrand, { value: true })
   }
 
   /** The stream's name: what progress, outcomes and errors are kept under. */
   get name(): string {
-    return this.#parts.name
+    return this.parts.name
   }
 
   /** The step that the stream ends with. */
   get node(): PlanNode {
-    return this.#parts.node
+    return this.parts.node
   }
 
   /** What was said about items that fail; undefined for what is usual. */
   get policy(): ErrorPolicy | undefined {
-    return this.#parts.policy
+    return this.parts.policy
   }
 
   /**
@@ -232,7 +245,7 @@ export class Stream<out Out> {
         place: { stream: this.name },
       })
     }
-    const name = `${this.#parts.prefix}merge`
+    const name = `${this.parts.prefix}merge`
     return this.#stream({ kind: 'merge', name, inputs: [this.node, ...others.map((other) => other.node)] })
   }
 
@@ -279,9 +292,9 @@ export class Stream<out Out> {
   via<N>(segment: Segment<Out, N>): Stream<N>
   via<N>(part: Operator<Out, N> | Segment<Out, N>, name?: string): Stream<N> {
     if ('build' in part) {
-      const { prefix } = this.#parts
-      const inside = new Stream<Out>({ ...this.#parts, prefix: `${prefix}${part.name}/` })
-      return new Stream<N>({ ...part.build(inside).#parts, prefix })
+      const { prefix } = this.parts
+      const inside = new Stream<Out>({ ...this.parts, prefix: `${prefix}${part.name}/` })
+      return new Stream<N>({ ...part.build(inside).parts, prefix })
     }
     const operator = part as Operator<unknown, unknown>
     return this.#stream(this.#node(name ?? part.kind, { kind: 'operator', operator }))
@@ -314,7 +327,7 @@ export class Stream<out Out> {
         place: { stream: this.name },
       })
     }
-    const renamed = this.#stream<Out>({ ...this.node, name: `${this.#parts.prefix}${step}` })
+    const renamed = this.#stream<Out>({ ...this.node, name: `${this.parts.prefix}${step}` })
     if (this.node.kind === 'sink') {
       planned.add(this.node)
       writing.add(new WeakRef<Stream<unknown>>(renamed))
@@ -332,16 +345,41 @@ export class Stream<out Out> {
     return planToMermaid([this])
   }
 
-  /** Not in this release. */
-  keyBy(this: Later<'keyBy'>, ...args: unknown[]): never
-  keyBy(): never {
-    throw later('keyBy')
+  /**
+   * Gives the values keys: what comes behind keeps state for each key.
+   *
+   * @example
+   * flights.keyBy((flight) => flight.origin, { sameKey: true }).aggregate({ flights: count() })
+   *
+   * @param options `sameKey` says that records are keyed by the same already, so that those of a key are in one partition. It is compared for
+   *   each record; an item that differs is collected.
+   */
+  keyBy<K extends Key>(key: (value: Out, ctx: ItemContext) => K, options: KeyByOptions): KeyedStream<K, Out>
+  keyBy<K extends Key>(
+    key: (value: Out, ctx: ItemContext) => K,
+    options: Partial<KeyByOptions> = {},
+  ): KeyedStream<K, Out> {
+    validateOptions('keyBy()', options, keyByRules)
+    if (options.sameKey !== true) {
+      throw new PlanError('MR-PLAN-LATER', {
+        what: 'keyBy() without { sameKey: true } is not in this release',
+        why: 'Records of one key would have to be brought together from several partitions.',
+        fix: 'Key the records so when they are produced, and say { sameKey: true }.',
+        place: { stream: this.name },
+      })
+    }
+    return new KeyedStream<K, Out>(this, { of: key, isRecordKey: true })
   }
 
-  /** Not in this release. */
-  window(this: Later<'window'>, ...args: unknown[]): never
+  /** Applies a keyed operator that has a second way out. Use `window()`. */
+  viaWindow<N>(operator: KeyedOperator<Out, N>): ResultStream<N, Out> {
+    return new ResultStream<N, Out>(this.via(operator).parts)
+  }
+
+  /** Windows are made of values with keys. */
+  window(this: Keyless, ...args: unknown[]): never
   window(): never {
-    throw later('window')
+    throw new PlanError('MR-PLAN-KEY', { what: 'window() needs keys', fix: 'Write keyBy(…).window(…).' })
   }
 
   /** Not in this release. */
@@ -421,20 +459,20 @@ export class Stream<out Out> {
    */
   errorPolicy(options: ErrorPolicyOptions): Stream<Out> {
     const policy = errorPolicyOf(options)
-    if (this.#parts.prefix !== '') {
+    if (this.parts.prefix !== '') {
       throw new PlanError('MR-PLAN-POLICY', {
         what: 'errorPolicy() inside of a segment would be that of every stream which uses it',
         fix: 'Say it of the stream: stream(…).from(…).via(…).errorPolicy(…).',
         place: { stream: this.name },
       })
     }
-    return new Stream<Out>({ ...this.#parts, policy })
+    return new Stream<Out>({ ...this.parts, policy })
   }
 
   #tied(segment: Segment<Out, unknown>, relation: 'depends' | 'triggers'): Stream<Out> {
-    const { prefix } = this.#parts
+    const { prefix } = this.parts
     const entry = this.#node(`${segment.name}/input`, { kind: 'entry', stream: segment.name, relation })
-    const inside = new Stream<Out>({ ...this.#parts, node: entry, prefix: `${prefix}${segment.name}/` })
+    const inside = new Stream<Out>({ ...this.parts, node: entry, prefix: `${prefix}${segment.name}/` })
     const end = segment.build(inside)
     if (!stepsOf([end]).includes(entry)) throw foreignSegment(this.name, segment.name)
     const name = `${prefix}${relation === 'depends' ? 'dependsOn' : 'triggers'}:${segment.name}`
@@ -444,11 +482,32 @@ export class Stream<out Out> {
   }
 
   #node<const Parts extends object>(name: string, parts: Parts) {
-    return Object.freeze({ ...parts, name: `${this.#parts.prefix}${name}`, inputs: [this.node] as const })
+    return Object.freeze({ ...parts, name: `${this.parts.prefix}${name}`, inputs: [this.node] as const })
   }
 
   #stream<N>(node: PlanNode): Stream<N> {
-    return new Stream<N>({ ...this.#parts, node: Object.freeze(node) })
+    return new Stream<N>({ ...this.parts, node: Object.freeze(node) })
+  }
+}
+
+/** Results of windows, with a second way out for values that came too late. Made by `aggregate()` and `reduce()` of windows. */
+export class ResultStream<out Out, In> extends Stream<Out> {
+  /**
+   * The values that came too late for all of their windows.
+   *
+   * @example
+   * const hourly = flights.keyBy((flight) => flight.origin, { sameKey: true }).window(tumbling({ hours: 1 })).aggregate({ flights: count() })
+   * const late = hourly.late().to(table('late_flights'))
+   *
+   * Without it they are counted, and their items are `filtered`.
+   */
+  late(): Stream<In> {
+    const node: PlanNode = Object.freeze({ kind: 'port', name: 'late', port: 1, inputs: [this.node] })
+    return new Stream<In>({ ...this.parts, node })
+  }
+
+  override named(step: string): ResultStream<Out, In> {
+    return new ResultStream<Out, In>({ ...this.parts, node: super.named(step).node })
   }
 }
 

@@ -19,8 +19,8 @@ export { default as fc } from 'fast-check'
 export { auditTime } from 'rxjs'
 export { expect, test } from 'vitest'
 
-export interface Flight { readonly origin: string; readonly delay: number; readonly distance: number }
-export interface Payment { readonly id: string; readonly amount: number; readonly currency: string }
+export interface Flight { readonly origin: string; readonly delay: number; readonly distance: number; readonly at: Date }
+export interface Payment { readonly id: string; readonly payer: string; readonly amount: number; readonly currency: string }
 export declare const flights: Stream<Flight>
 export declare const payments: Stream<Payment>
 export declare const payment: Payment

@@ -41,9 +41,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'progress is committed before the rows',
     file: commit,
-    find: '    await begin(link, request)\n    try {\n      await inTransactionWrite',
-    replace:
-      "    await begin(link, request)\n    await link.commit()\n    await link.begin('begin')\n    try {\n      await inTransactionWrite",
+    find: '    await begin(link, request)\n    try {',
+    replace: "    await begin(link, request)\n    await link.commit()\n    await link.begin('begin')\n    try {",
     tests: [...store, ...lost],
   },
   {

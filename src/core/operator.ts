@@ -11,53 +11,11 @@
  * - it calls `step.enter()` before it runs the user's code, so that a throw is told by the right step's name;
  * - it keeps nothing of an item beyond the call, except through `step.group` and between `join` and `onFlush`.
  */
-import type { AsyncItemContext, GroupTrigger, ItemContext, ProcessContext, RunContext } from './context.ts'
+import type { AsyncItemContext, ProcessContext, RunContext } from './context.ts'
+import type { KeyedOperator } from './keyed.ts'
+import type { Next, OperatorBase, Step } from './step.ts'
 
-/** Hands a value on. `item` is the owner: an item's index in its batch, or a group's number below 0. */
-export type Next<T> = (value: T, item: number) => void
-
-/** What the runtime gives to a synchronous operator, once for each task. */
-export interface Step {
-  readonly name: string
-  readonly ctx: ItemContext
-  /** Says that this step's user code runs next. */
-  enter(): void
-  /** Bytes of the item's record: its share of what a group keeps in memory. */
-  bytesOf(item: number): number
-  /** Milliseconds on the runtime's clock. */
-  now(): number
-  /**
-   * Says that from now on another item's result may depend on this one. Undoing it then replays the batch
-   * without it, because its traces cannot be picked out.
-   */
-  join(item: number): void
-  /**
-   * Hands a group on: what it gives belongs to all its members. Signals that come from downstream act on all
-   * members; for an exception the guilty member is found by halving.
-   */
-  group<V>(next: Next<V[]>, values: V[], items: readonly number[], trigger: GroupTrigger): void
-  /** Asks the runtime to keep the batch open until `deadline` at most, and to call `flush` when it closes. */
-  onFlush(hooks: FlushHooks): void
-}
-
-/** How an operator that holds items between two calls takes part in the batch. */
-export interface FlushHooks {
-  /** Hands on what is held. `now` is past the deadline of those that close by time. */
-  flush(now: number): void
-  /** When the oldest thing held has to be handed on, in milliseconds on the runtime's clock; undefined when nothing is held. */
-  deadline(): number | undefined
-  /** Forgets everything: the batch is replayed or given up. */
-  reset(): void
-}
-
-interface OperatorBase {
-  /** How steps of this kind are called: `map`. */
-  readonly kind: string
-  /** Options as `describe()` prints them. */
-  readonly detail?: string
-  /** The functions that it calls, by whose text a changed plan is recognised. */
-  readonly callbacks?: readonly unknown[]
-}
+export type { FlushHooks, Next, Step } from './step.ts'
 
 /** An operator that runs in the loop over items. */
 export interface SyncOperator<in In, out Out> extends OperatorBase {
@@ -116,7 +74,11 @@ export interface PipeOperator<in In, out Out> extends OperatorBase {
   readonly types?: (value: In) => Out
 }
 
-export type Operator<In, Out> = SyncOperator<In, Out> | AsyncOperator<In, Out> | PipeOperator<In, Out>
+export type Operator<In, Out> =
+  | SyncOperator<In, Out>
+  | AsyncOperator<In, Out>
+  | PipeOperator<In, Out>
+  | KeyedOperator<In, Out>
 
 /**
  * Makes a synchronous operator.

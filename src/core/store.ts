@@ -8,16 +8,14 @@
  * - `commit` names the guilty: when rows are refused it throws {@link RowsRefused} for the first owner, in the order
  *   of `position`, whose prefix of the batch is refused. Nothing of the batch has then been committed.
  * - The collector takes any bytes and any text.
+ * - State that is not as the batch knew it makes `commit` throw {@link StateStaleError}: the batch is then run again on what is there.
  */
+import { UnavailableError } from './errors.ts'
 import type { RowBuffer, Sink } from './sink.ts'
+import type { StateChanges, StateStore } from './stateStore.ts'
+import type { TaskId } from './taskId.ts'
 
-/** A task: one running copy of a stream for one partition number. */
-export interface TaskId {
-  /** The application's name: the consumer group. */
-  readonly app: string
-  readonly stream: string
-  readonly partition: number
-}
+export type { TaskId } from './taskId.ts'
 
 /** Progress of one input of a task. */
 export interface SourceProgress {
@@ -40,6 +38,8 @@ export interface Claim {
   budget: string | null
   /** Set while the task must not run. */
   halted: Halt | null
+  /** How far event time has come, as the runtime wrote it last; null before. */
+  watermarks: string | null
 }
 
 /** Why a task must not run, and the plan for which that holds: another one may. */
@@ -171,11 +171,18 @@ export interface CommitRequest {
   readonly collected: readonly CollectedItem[]
   /** Items of the collector that the batch has run. One that is gone or was settled by somebody else meanwhile is passed over. */
   readonly settled: readonly Settlement[]
+  /** State that the batch has changed, for each step that has changed any. */
+  readonly state?: readonly StateChanges[] | undefined
+  /** How far event time has come; where it is not said, it stays. */
+  readonly watermarks?: string | undefined
   /** Error counters of the task from now on. */
   readonly budget: string | null
   /** Set when the task must not run any more. */
   readonly halted: Halt | null
 }
+
+/** State in the store is not what the batch has read, or written last: somebody else has changed it. */
+export class StateStaleError extends UnavailableError {}
 
 /** The database refused the rows of `owner`; everything before it, in offset order, would have been accepted. */
 export class RowsRefused extends Error {
@@ -195,6 +202,8 @@ export class RowsRefused extends Error {
 }
 
 export interface Store {
+  /** State of keyed steps. What a batch changes of it goes through `commit`. */
+  readonly state: StateStore
   /** Checks the surroundings and every sink, and makes what is missing of millrace's own tables. */
   open(sinks: readonly Sink<never>[]): Promise<void>
   /** Buffers for one task, one for each sink, in the order of `sinks`. */

@@ -1,5 +1,5 @@
 /**
- * The one commit. Its order is a law: fence and progress; tables, what a foreign key points to first; collector; COMMIT.
+ * The one commit. Its order is a law: fence and progress; state; tables, what a foreign key points to first; collector; COMMIT.
  *
  * - The fence is the first statement and raises in the database.
  * - COMMIT counts as done when the server says COMMIT: after an error that went unnoticed it says ROLLBACK, without one.
@@ -15,12 +15,19 @@ import { causeOf, inTransactionFindGuilty, isRefusal } from './guilt.ts'
 import { beginFenced, type InDoubt, lookInDoubt } from './progress.ts'
 import type { PostgresTarget } from './settings.ts'
 import { fenceLostState, isConnectionLost, sqlstateOf } from './sqlstate.ts'
+import { PostgresState } from './state.ts'
 import { type TableBuffer, WriteRefused } from './tableBuffer.ts'
 import { type TrackedRequest, TrackedTasks } from './tracking.ts'
 import { inTransactionWrite, orderedBuffers } from './writeSet.ts'
 
 /** Reads the catalog again for tables that have changed under the plan. @throws StoreError when they do not fit any more */
 export type ReadCatalogAgain = (link: Link, buffers: readonly TableBuffer[]) => Promise<void>
+
+/** What commits beside the rows. */
+export interface Beside {
+  readonly tracked: TrackedTasks
+  readonly state: PostgresState
+}
 
 type Attempt =
   | { readonly kind: 'committed' | 'tried' | 'in doubt' }
@@ -39,12 +46,12 @@ export async function commitBatch(
   connections: Connections,
   readCatalogAgain: ReadCatalogAgain,
   request: CommitRequest,
-  tracked: TrackedTasks = new TrackedTasks(),
+  beside: Beside = { tracked: new TrackedTasks(), state: new PostgresState(connections) },
 ): Promise<void> {
   const { task } = request.claim
   const doing = `committing a batch of stream "${task.stream}", partition ${task.partition}`
   const attempt = await connections.use(doing, (link) =>
-    attemptCommit(link, readCatalogAgain, request, connections.target, tracked),
+    attemptCommit(link, readCatalogAgain, request, connections.target, beside),
   )
   if (attempt.kind === 'refused') throw attempt.refused
   if (attempt.kind === 'tried') return
@@ -57,7 +64,7 @@ async function attemptCommit(
   readCatalogAgain: ReadCatalogAgain,
   given: CommitRequest,
   { maxKeptValueBytes }: PostgresTarget,
-  tracked: TrackedTasks,
+  { tracked, state }: Beside,
 ): Promise<Attempt> {
   const buffers = orderedBuffers(given)
   const request: TrackedRequest = { ...given, tracking: await tracked.trackingOf(link, given, buffers) }
@@ -65,6 +72,7 @@ async function attemptCommit(
   for (;;) {
     await begin(link, request)
     try {
+      await state.inTransactionWrite(link, request.claim.task, request.state ?? [])
       await inTransactionWrite(link, buffers, {
         asAppended: request.allInOrder,
         position: (owner) => request.position(owner),

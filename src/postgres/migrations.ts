@@ -1,4 +1,5 @@
 /** millrace's own tables and functions, in the schema `millrace`. A migration that was released is never changed. */
+import { stateSchema } from './stateSchema.ts'
 import { trackingSchema } from './trackingSchema.ts'
 
 /** One step of the schema. */
@@ -271,6 +272,7 @@ export const schemaSteps: readonly SchemaStep[] = [
   { name: '0001_progress_errors_audit', sql: first },
   { name: '0002_errors_wait_and_halt', sql: second },
   { name: '0003_tracking', sql: trackingSchema },
+  { name: '0004_state', sql: stateSchema },
 ]
 
 /** The table in which node-pg-migrate notes what was done, as it makes it. */

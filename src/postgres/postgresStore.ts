@@ -11,6 +11,7 @@ import { checkSurroundings } from './preconditions.ts'
 import { claimTask, readProgress } from './progress.ts'
 import { type PostgresSettings, postgresTarget } from './settings.ts'
 import { type BoundSink, bindSink, unknownColumns } from './sinkChecks.ts'
+import { PostgresState } from './state.ts'
 import type { TableBuffer } from './tableBuffer.ts'
 import { TrackedTasks } from './tracking.ts'
 import { UpsertBuffer } from './upsertBuffer.ts'
@@ -27,12 +28,14 @@ export function createPostgresStore(settings: PostgresSettings): Store {
 
 /** The store over given connections; {@link createPostgresStore} makes them. */
 export class PostgresStore implements Store {
+  readonly state: PostgresState
   readonly #connections: Connections
   readonly #bound = new Map<Sink<never>, BoundSink>()
   readonly #tracked = new TrackedTasks()
 
   constructor(connections: Connections) {
     this.#connections = connections
+    this.state = new PostgresState(connections)
   }
 
   async open(sinks: readonly Sink<never>[]): Promise<void> {
@@ -82,12 +85,10 @@ export class PostgresStore implements Store {
   }
 
   async commit(request: CommitRequest): Promise<void> {
-    return commitBatch(
-      this.#connections,
-      (link, buffers) => this.#readCatalogAgain(link, buffers),
-      request,
-      this.#tracked,
-    )
+    return commitBatch(this.#connections, (link, buffers) => this.#readCatalogAgain(link, buffers), request, {
+      tracked: this.#tracked,
+      state: this.state,
+    })
   }
 
   async waitingTasks(app: string): ReturnType<Store['waitingTasks']> {

@@ -12,6 +12,7 @@ interface ProgressRow extends pg.QueryResultRow {
   readonly budget: string | null
   readonly halted: string | null
   readonly halted_plan: string | null
+  readonly watermarks: string | null
 }
 
 /** Takes a task over. One statement, so it is there or it is not; a claim whose answer was lost is made again. */
@@ -30,6 +31,7 @@ export async function claimTask(link: Link, task: TaskId, starts: readonly Sourc
     version: Number(first?.version),
     budget: first?.budget ?? null,
     halted: halted === null ? null : { reason: halted, plan: plan ?? '' },
+    watermarks: first?.watermarks ?? null,
     progress: rows
       .filter(({ source }) => wanted.has(source))
       .map((row) => ({ source: row.source, nextOffset: Number(row.next_offset), fingerprint: row.fingerprint })),
@@ -37,16 +39,17 @@ export async function claimTask(link: Link, task: TaskId, starts: readonly Sourc
 }
 
 /** What the fence moves on. */
-export type FencedMove = Pick<CommitRequest, 'claim' | 'progress' | 'budget' | 'halted'>
+export type FencedMove = Pick<CommitRequest, 'claim' | 'progress' | 'budget' | 'halted' | 'watermarks'>
 
 /**
  * What every transaction of a task begins with, in one round trip. The fence locks the task's progress rows, compares
  * (version, owner), moves them on, and raises when they differ: also a COMMIT that was sent behind it cannot go through.
  */
-export function beginFenced({ claim, progress, budget, halted }: FencedMove): string {
+export function beginFenced({ claim, progress, budget, halted, watermarks }: FencedMove): string {
   const { app, stream, partition } = claim.task
   const task = [app, stream, String(partition), claim.owner, String(claim.version)]
-  const values = [...task, ...progressArrays(progress), budget, halted?.reason ?? null, halted?.plan ?? null]
+  const running = [budget, halted?.reason ?? null, halted?.plan ?? null, watermarks ?? null]
+  const values = [...task, ...progressArrays(progress), ...running]
   const literals = values.map((value) => (value === null ? 'null' : pg.escapeLiteral(value)))
   return `begin; select millrace.fence(${literals.join(', ')})`
 }

@@ -4,15 +4,18 @@
  */
 import { StoreError } from '../core/errors.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
+import type { StateStore } from '../core/stateStore.ts'
 import type { Claim, CommitRequest, SourceProgress, Store, TaskId, WaitingItem } from '../core/store.ts'
 import { reparseStream } from '../postgres/reparseAdmin.ts'
 
 export class ReparseStore implements Store {
+  readonly state: StateStore
   readonly #store: Store
   readonly #id: number
 
   constructor(store: Store, id: number) {
     this.#store = store
+    this.state = store.state
     this.#id = id
   }
 

@@ -12,6 +12,7 @@ import type { CallMemory } from './callMemory.ts'
 import { StepContext } from './contexts.ts'
 import { absorbContinue, fanOut } from './drive.ts'
 import { handOnGroup } from './groups.ts'
+import { KeyedBarrier } from './keyedBarrier.ts'
 import { ProcessBarrier } from './processBarrier.ts'
 import { swallowedSignal } from './settle.ts'
 import { DependsBarrier, dependentEntry, TriggerBarrier } from './streamBarriers.ts'
@@ -55,13 +56,19 @@ export function attachPlan(
   const reach: Next<unknown> = (_, owner) => batch.reach(owner, Outcome.done)
 
   /** What takes the values that a step gives: one function, also when several steps follow or none. */
-  const outletOf = (node: PlanNode): Next<unknown> => {
-    const targets = (outputs.get(node) ?? []).map((consumer) => {
+  const outletOf = (node: PlanNode): Next<unknown> => fanOut(batch, targetsOf(node))
+
+  const targetsOf = (node: PlanNode): Next<unknown>[] => {
+    // Late values leave by a port of their own.
+    const consumers = (outputs.get(node) ?? []).filter(
+      (consumer) => node.kind !== 'operator' || consumer.kind !== 'port',
+    )
+    const targets = consumers.map((consumer) => {
       const inlet = inletOf(consumer)
       return toDependent.has(node) && !toDependent.has(consumer) ? withoutUndone(batch, inlet) : inlet
     })
     if (ends.has(node)) targets.push(reach)
-    return fanOut(batch, targets)
+    return targets
   }
 
   const inletOf = (node: PlanNode): Next<unknown> => {
@@ -108,7 +115,17 @@ export function attachPlan(
         if (operator.mode === 'sync') {
           return operator.attach(operator.paths === 'many' ? absorbContinue(batch, outlet) : outlet, step())
         }
-        if (operator.mode === 'pipe' && toDependent.has(node)) throw dependsTooLate(info, name)
+        if (operator.mode !== 'async' && toDependent.has(node)) throw dependsTooLate(info, name)
+        if (operator.mode === 'keyed') {
+          const barrier = new KeyedBarrier({
+            ...{ batch, info, operator, stream: indexOf.get(node) as number, step: step(), cache: info.stateCache },
+            next: absorbContinue(batch, outlet),
+            late: absorbContinue(batch, fanOut(batch, portsOf(node, 1, outputs).map(inletOf))),
+            heldBackMs: heldBackMs(node),
+          })
+          stage.barrier = barrier
+          return (value: unknown, owner: number) => barrier.take(value, owner)
+        }
         if (operator.mode === 'pipe') return behind(new ProcessBarrier(batch, info, outlet, { name, operator, memory }))
         return behind(new AsyncBarrier(batch, info, outlet, operator, new AsyncCalls(name, batch, info, memory)))
       }
@@ -189,6 +206,15 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
       stage.flushHooks.unshift(hooks)
     },
   }
+}
+
+/** How far steps before it hold the watermark back: what they derive comes when theirs has passed it. */
+function heldBackMs(node: PlanNode): number {
+  const before = feedersOf(node).map((feeder) => {
+    const own = feeder.kind === 'operator' && feeder.operator.mode === 'keyed' ? feeder.operator.holdsBackMs : 0
+    return own + heldBackMs(feeder)
+  })
+  return Math.max(0, ...before)
 }
 
 /** Steps from which values come to a stream that depends on the one they are in. */

@@ -9,6 +9,7 @@
  * items that fell survive `reset`.
  */
 import type { GroupTrigger } from '../core/context.ts'
+import { type Key, textOfKey } from '../core/key.ts'
 import { isUndone, Outcome, type OutcomeCounts, type OutcomeName, type OutcomeRank } from '../core/outcome.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { WaitingItem } from '../core/store.ts'
@@ -36,9 +37,25 @@ export interface Broke {
 }
 
 export interface Group {
-  /** Owners, in offset order; empty for values that RxJS gave back. */
+  /** Owners, in offset order; empty for values that RxJS gave back, and for derived ones. */
   readonly members: readonly number[]
   readonly trigger: GroupTrigger | undefined
+  readonly derived?: DerivedOwner | undefined
+}
+
+/** To whom a value belongs that no single record made. */
+export interface DerivedOwner {
+  readonly stream: number
+  readonly step: string
+  readonly key: Key
+  /** Tells it from others of its key: where a window begins, in milliseconds. */
+  readonly at: number
+  /** Event time of its value, in milliseconds. */
+  readonly time: number
+  /** The item that made it come: by moving the watermark, or by filling a window. */
+  readonly item: number
+  /** Where it stands in offset order: before its item, or behind it. */
+  readonly position: number
 }
 
 /** Where the records of a chunk stand in the batch. */
@@ -49,6 +66,10 @@ export interface BatchChunk {
   /** Item number of that record. */
   readonly base: number
   readonly size: number
+}
+
+function identityOf({ stream, step, key, at }: DerivedOwner): string {
+  return JSON.stringify([stream, step, textOfKey(key), at])
 }
 
 export class Batch {
@@ -71,6 +92,8 @@ export class Batch {
   interrupt: Interrupt | undefined
   /** Whether nothing comes behind it: what is held anywhere has to be given now. */
   isLast = false
+  /** Event time that has come without any item, in milliseconds. */
+  timeAtLeast = Number.NEGATIVE_INFINITY
   /** Items that this batch, or a cut one before it, has run and left to the next ones. */
   left = 0
   /** Items that fell, by owner. */
@@ -81,8 +104,12 @@ export class Batch {
   held: ReadonlySet<string> = new Set()
   /** Where the items come from the collector and not from the log: what each of them is there. */
   waiting: readonly WaitingItem[] | undefined
-  /** Values that fell and belong to no item, by their group's number: RxJS gave them back. */
+  /** Values that fell and belong to no item, by their group's number: RxJS gave them back, or they are derived. */
   readonly strayFalls = new Map<number, Fall>()
+  /** Derived values that fell and had left traces in others, or were refused by the database: by their identity. */
+  readonly #fallenDerived = new Map<string, Fall>()
+  /** Derived values on which others may depend. */
+  readonly #joinedDerived = new Set<number>()
 
   /** The owner that is being worked on. */
   item = noItem
@@ -125,6 +152,7 @@ export class Batch {
     this.size = 0
     this.byteSize = 0
     this.isLast = false
+    this.timeAtLeast = Number.NEGATIVE_INFINITY
     this.startOver()
     this.reset()
   }
@@ -137,6 +165,12 @@ export class Batch {
     this.byteSize += input.records.size === 0 ? 0 : Math.ceil((input.records.byteSize * size) / input.records.size)
     for (const marks of this.#marks) marks.grow(this.size)
     return chunk
+  }
+
+  /** Event time of an item as its input has it, in milliseconds. */
+  timeOf(item: number): number {
+    const { chunk, index } = this.locate(item)
+    return chunk.input.records.timestamp(index)
   }
 
   /** The chunk and index of an item's record. */
@@ -184,8 +218,48 @@ export class Batch {
     return -this.#groups.length
   }
 
+  /** @returns the owner of a derived value; undefined for one that is not to come to anything */
+  openDerived(derived: DerivedOwner): number | undefined {
+    this.#groups.push({ members: [], trigger: undefined, derived })
+    const owner = -this.#groups.length
+    const fall = this.#fallenDerived.get(identityOf(derived))
+    if (fall !== undefined) this.strayFalls.set(owner, fall)
+    return fall === undefined ? owner : undefined
+  }
+
+  /** A derived value falls, and no item for it. It comes again in a replay, and has to fall again there. */
+  #fallDerived(owner: number, derived: DerivedOwner, fall: Fall, isRefused: boolean): void {
+    this.strayFalls.set(owner, fall)
+    this.log.undo(owner)
+    if (!isRefused && !this.#joinedDerived.has(owner)) return
+    this.#fallenDerived.set(identityOf(derived), fall)
+    this.#staleBy(derived.item)
+  }
+
+  /** The database has refused rows of a derived value. */
+  refuseDerived(owner: number, fall: Fall): void {
+    const { derived } = this.groupOf(owner)
+    if (derived !== undefined) this.#fallDerived(owner, derived, fall, true)
+  }
+
+  /** What is known of the owner of a derived value; undefined for others. */
+  derivedOf(owner: number): DerivedOwner | undefined {
+    return owner < 0 ? this.groupOf(owner).derived : undefined
+  }
+
+  /** The item at which an owner stands in offset order: of a group, its first one. */
+  firstItemOf(owner: number): number {
+    if (owner >= 0) return itemOf(owner)
+    const { members, derived } = this.groupOf(owner)
+    return derived?.item ?? itemOf(members[0] ?? 0)
+  }
+
   /** The index of the stream that an owner belongs to. */
   streamIndexOf(owner: number): number {
+    if (owner < 0) {
+      const { derived } = this.groupOf(owner)
+      if (derived !== undefined) return derived.stream
+    }
     const first = owner >= 0 ? owner : this.groupOf(owner).members[0]
     // Where RxJS gave it back, nothing is known of it.
     return first === undefined ? 0 : streamOf(first)
@@ -217,17 +291,25 @@ export class Batch {
   /** Where an owner stands in offset order; undefined when it was undone or is left to a later batch. */
   standing(owner: number): number | undefined {
     if (owner >= 0) return this.isBeyond(owner) || this.isUndone(owner) ? undefined : this.#placeOf(owner)
-    const { members } = this.groupOf(owner)
+    const { members, derived } = this.groupOf(owner)
+    const last = members.at(-1)
+    if (last !== undefined) return this.standing(last)
+    if (this.strayFalls.has(owner) || this.isBeyond(owner)) return undefined
     // What RxJS gave back has no item: it goes last.
-    if (members.length === 0) return this.strayFalls.has(owner) ? undefined : this.size
-    return this.standing(members.at(-1) as number)
+    return derived === undefined ? this.size : derived.position
   }
 
   /** Where the rows of an owner are added: those of one stream, of all items, before those of the next. */
   order(owner: number): number {
-    const last = owner >= 0 ? owner : this.groupOf(owner).members.at(-1)
-    if (last === undefined) return Number.POSITIVE_INFINITY
-    return (this.#places[streamOf(last)] as number) * maxBatchItems * maxTaskStreams + itemOf(last)
+    const group = owner >= 0 ? undefined : this.groupOf(owner)
+    const last = group === undefined ? owner : group.members.at(-1)
+    if (last !== undefined) return this.#orderOf(streamOf(last), itemOf(last))
+    const derived = group?.derived
+    return derived === undefined ? Number.POSITIVE_INFINITY : this.#orderOf(derived.stream, derived.item)
+  }
+
+  #orderOf(stream: number, item: number): number {
+    return (this.#places[stream] as number) * maxBatchItems * maxTaskStreams + item
   }
 
   #placeOf(owner: number): number {
@@ -252,7 +334,8 @@ export class Batch {
 
   /** Whether an item is left to a later batch. */
   isBeyond(owner: number): boolean {
-    return owner >= 0 && itemOf(owner) >= this.limit
+    if (owner >= 0) return itemOf(owner) >= this.limit
+    return owner !== noItem && (this.groupOf(owner).derived?.item ?? -1) >= this.limit
   }
 
   /** Whether anything has fallen: while not, nobody needs to ask who. */
@@ -301,7 +384,11 @@ export class Batch {
   /** Another item's result may depend on this owner from now on. */
   join(owner: number): void {
     if (owner >= 0) this.#marksOf(owner).joined[itemOf(owner)] = 1
-    else if (owner !== noItem) for (const member of this.groupOf(owner).members) this.join(member)
+    else if (owner !== noItem) {
+      const { members, derived } = this.groupOf(owner)
+      for (const member of members) this.join(member)
+      if (derived !== undefined) this.#joinedDerived.add(owner)
+    }
   }
 
   /** What has become of an item so far. */
@@ -346,7 +433,9 @@ export class Batch {
   /** Undoes all that an owner stands for. */
   fallAll(owner: number, fall: Fall): void {
     const members = this.membersOf(owner)
-    if (members.length === 0) this.strayFalls.set(owner, fall)
+    const derived = owner < 0 ? this.groupOf(owner).derived : undefined
+    if (derived !== undefined) this.#fallDerived(owner, derived, fall, false)
+    else if (members.length === 0) this.strayFalls.set(owner, fall)
     for (const member of members) this.fall(member, fall)
   }
 
@@ -424,6 +513,7 @@ export class Batch {
   /** Forgets what fell and where the batch ended: everything is tried again. */
   startOver(): void {
     this.falls.clear()
+    this.#fallenDerived.clear()
     this.#cut = Number.POSITIVE_INFINITY
     this.#broke = undefined
     this.limit = this.#cut
@@ -443,6 +533,7 @@ export class Batch {
     this.shared.clear()
     this.log.clear()
     this.strayFalls.clear()
+    this.#joinedDerived.clear()
     this.#groups = []
     for (const marks of this.#marks) marks.reset()
     for (const [owner, fall] of this.falls) {

@@ -8,7 +8,7 @@
 import { sleep } from '../core/clock.ts'
 import { InternalError, MillraceError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import { type Claim, RowsRefused, type SourceProgress, type Store } from '../core/store.ts'
+import { type Claim, RowsRefused, type SourceProgress, StateStaleError, type Store } from '../core/store.ts'
 import { applyParking, applyRetries, type BudgetAfter, budgetAfter } from './applyPolicy.ts'
 import type { Batch, Interrupt } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
@@ -30,6 +30,8 @@ export interface BatchEnd {
   readonly items: number
   readonly outcomes: OutcomeCounts
   readonly rows: number
+  /** Values that came too late, or their shares in windows. */
+  readonly late: number
   readonly ignored: ReadonlyMap<string, number>
   /** Of the streams that depend on the task's own or are triggered by it. */
   readonly streams: readonly { readonly stream: string; readonly outcomes: OutcomeCounts }[]
@@ -88,10 +90,9 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
         cut = (await refused(closing, error, ++refusals)) || cut
       } else {
         failures = await pauseBeforeRetry(closing, error, failures + 1)
-        if (interrupted !== undefined) {
-          batch.startOver()
-          await replay(batch, graph)
-        }
+        if (interrupted !== undefined) batch.startOver()
+        if (error instanceof StateStaleError) graph.forgetState()
+        if (interrupted !== undefined || error instanceof StateStaleError) await replay(batch, graph)
       }
     }
     if (closing.settled()) return undefined
@@ -196,9 +197,14 @@ async function commit(
     })
   }
   const rows = standingRows(batch)
+  const state = graph.stateChanges()
   const halted = halt === undefined ? null : { reason: halt.reason, plan: info.planHash }
   const nothingNew =
-    progress.nextOffset === before.nextOffset && rows === 0 && collected.length === 0 && settled.length === 0
+    progress.nextOffset === before.nextOffset &&
+    rows === 0 &&
+    collected.length === 0 &&
+    settled.length === 0 &&
+    state.length === 0
   if (!nothingNew) {
     await store.commit({
       claim,
@@ -212,6 +218,8 @@ async function commit(
       isTrial,
       collected,
       settled,
+      state,
+      watermarks: graph.watermarks(),
       budget,
       halted,
     })
@@ -221,7 +229,16 @@ async function commit(
     claim.budget = budget
     claim.halted = halted
   }
-  return { items, outcomes, rows, ignored: ignoredReasons(batch), streams: streamOutcomes(batch), halted: halt?.reason }
+  const { late } = graph
+  return {
+    items,
+    outcomes,
+    rows,
+    late,
+    ignored: ignoredReasons(batch),
+    streams: streamOutcomes(batch),
+    halted: halt?.reason,
+  }
 }
 
 /** Finds who falls for refused rows. Says whether the batch was cut instead. */
@@ -229,6 +246,11 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
   const { batch, graph, info } = closing
   const members = batch.membersOf(refusal.owner)
   let [first] = members
+  if (first === undefined && batch.derivedOf(refusal.owner) !== undefined) {
+    batch.refuseDerived(refusal.owner, { kind: 'collected', step: `to:${refusal.table}`, error: refusal, clash: false })
+    await replay(batch, graph)
+    return false
+  }
   if (first === undefined) {
     throw new StoreError('MR-RX-ROW', {
       what: `table "${refusal.table}" refused a row that was made behind pipe(): ${refusal.message}`,
@@ -335,7 +357,9 @@ function streamOutcomes(batch: Batch): BatchEnd['streams'] {
 
 function ignoredReasons(batch: Batch): Map<string, number> {
   const reasons = new Map<string, number>()
-  for (const { fall } of batch.fallen()) {
+  const falls = [...batch.strayFalls.values()]
+  for (const { fall } of batch.fallen()) falls.push(fall)
+  for (const fall of falls) {
     if (fall.kind !== 'ignored') continue
     const reason = fall.reason ?? ''
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1)

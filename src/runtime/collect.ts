@@ -15,8 +15,8 @@ export function collectedItems(batch: Batch, info: TaskInfo, memory: CallMemory)
     if (fallen.fall.kind === 'ignored' || isWaitingItem(batch, fallen)) continue
     items.push(collectedItem(batch, info, memory, fallen))
   }
-  for (const fall of batch.strayFalls.values()) {
-    if (fall.kind === 'collected') items.push(strayItem(info, fall))
+  for (const [owner, fall] of batch.strayFalls) {
+    if (fall.kind === 'collected') items.push(strayItem(batch, info, owner, fall))
   }
   return items
 }
@@ -90,17 +90,18 @@ function readableHeaders(records: RecordChunk, index: number): CollectedItem['he
   }
 }
 
-/** A value that RxJS gave back: it has no record, and so no position. */
-function strayItem(info: TaskInfo, fall: Fall & { kind: 'collected' }): CollectedItem {
+/** A value that RxJS gave back, or that was derived: it has no record, and so no position. */
+function strayItem(batch: Batch, info: TaskInfo, owner: number, fall: Fall & { kind: 'collected' }): CollectedItem {
+  const derived = batch.derivedOf(owner)
   return {
-    stream: info.stream,
+    stream: batch.streamNameOf(owner),
     taskStream: info.stream,
     step: fall.step,
     topic: info.source.name,
     partition: info.partition,
     offset: -1,
-    timestamp: null,
-    key: null,
+    timestamp: derived === undefined ? null : new Date(derived.at),
+    key: derived === undefined ? null : Buffer.from(String(derived.key)),
     value: null,
     headers: [],
     attempts: 1,

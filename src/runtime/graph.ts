@@ -8,21 +8,29 @@
 import { concatMap, identity, lastValueFrom, type OperatorFunction, of } from 'rxjs'
 import type { FlushHooks, Next } from '../core/operator.ts'
 import { syncWatch } from '../core/signal.ts'
+import type { StateChanges, StateStore } from '../core/stateStore.ts'
+import type { Claim } from '../core/store.ts'
 import { keyTextOf } from './applyPolicy.ts'
 import { attachPlan, type Stage } from './attach.ts'
 import type { Batch, BatchChunk } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
 import { drive, type Feed } from './drive.ts'
+import { KeyedBarrier } from './keyedBarrier.ts'
+import type { StateReader } from './stateTable.ts'
 import { currentPlace, type TaskInfo } from './taskInfo.ts'
 import type { TaskPlan } from './taskStreams.ts'
 
 /** One trip through the graph: with the records of a chunk, or to hand on what is held because the batch closes. */
 export type Pass = { readonly kind: 'chunk'; readonly chunk: BatchChunk } | { readonly kind: 'flush' }
 
+/** Cells that are due and are read at once. */
+const maxDueRead = 10_000
+
 export class Graph {
   readonly #batch: Batch
   readonly #info: TaskInfo
   readonly #stages: readonly Stage[]
+  readonly #keyed: readonly KeyedBarrier[]
   readonly #pipeline: OperatorFunction<Pass, Pass>
   readonly #source: ChunkFeed
   /** Whether rows come out in offset order and one by one, in one stage that holds nothing back. */
@@ -35,6 +43,7 @@ export class Graph {
     const { entry, stages: attached } = attachPlan(plan, batch, info, memory, wake)
     this.#stages = attached
     this.#source = new ChunkFeed(batch, info, entry)
+    this.#keyed = attached.flatMap(({ barrier }) => (barrier instanceof KeyedBarrier ? [barrier] : []))
     this.itemwise = this.#stages.length === 1 && this.#stages[0]?.flushHooks.length === 0
     const stages = this.#stages.map((stage) => concatMap((pass: Pass) => this.#runStage(stage, pass)))
     this.#pipeline = stages.reduce<OperatorFunction<Pass, Pass>>(
@@ -66,6 +75,41 @@ export class Graph {
   reset(): void {
     for (const hooks of this.#allHooks()) hooks.reset()
     for (const { barrier } of this.#stages) barrier?.reset()
+  }
+
+  /** State that the batch has changed. */
+  stateChanges(): StateChanges[] {
+    return this.#keyed.flatMap((barrier) => barrier.changes() ?? [])
+  }
+
+  /** How far event time has come, by step, as it is kept with progress; undefined where no step has one. */
+  watermarks(): string | undefined {
+    if (this.#keyed.length === 0) return undefined
+    const newest = this.#keyed.map(({ name, newest }) => [name, newest] as const)
+    return JSON.stringify(Object.fromEntries(newest.filter(([, time]) => Number.isFinite(time))))
+  }
+
+  /** Values that came too late, or their shares in windows, in the open batch. */
+  get late(): number {
+    return this.#keyed.reduce((sum, { lateCount }) => sum + lateCount, 0)
+  }
+
+  /** Looks at what the store has of the state of a task that was claimed. */
+  async openState(store: StateStore, { task, watermarks }: Claim): Promise<void> {
+    const newest = JSON.parse(watermarks ?? '{}') as Readonly<Record<string, number>>
+    for (const barrier of this.#keyed) {
+      const of = { task, step: barrier.name }
+      const reader: StateReader = {
+        read: (keys) => store.read(of, keys),
+        readDue: (upTo, after) => store.readDue(of, { upTo, after, limit: maxDueRead }),
+      }
+      barrier.bind(reader, await store.extent(of), newest[barrier.name])
+    }
+  }
+
+  /** What is in memory of state is not what the store has. */
+  forgetState(): void {
+    for (const barrier of this.#keyed) barrier.forget()
   }
 
   committed(): void {

@@ -15,13 +15,15 @@ import type { PlanLeaf, SinkNode, SourceNode } from '../core/plan.ts'
 import { planHash } from '../core/planHash.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition, Assignment, Source, SourceClient } from '../core/source.ts'
+import type { StateStep } from '../core/stateStore.ts'
 import type { StartedPlan, Store } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
 import type { BatchEnd } from './closeBatch.ts'
 import { Cursor } from './cursor.ts'
+import { StateCache } from './stateCache.ts'
 import { type CommitLimits, type CommitReport, Task } from './task.ts'
-import { type TaskPlan, taskPlanOf } from './taskStreams.ts'
+import { stateStepsOf, type TaskPlan, taskPlanOf } from './taskStreams.ts'
 
 /** As long as a session by default: a process that has a partition from an older assignment knows by then that it was taken away. */
 const claimAgainMs = 30_000
@@ -51,6 +53,8 @@ export interface RunnerSettings {
   readonly random?: () => number
   /** Shows whoever watches which step runs. Default: shown to nobody. */
   readonly cursor?: Cursor
+  /** Keys whose state stays in memory, of all steps and tasks together. Default: 100,000. */
+  readonly stateKeys?: number | undefined
   /** How a source is read, where it is not as the plan says: test drivers freeze what was decoded. */
   readonly readAs?: (source: Source<unknown>) => Source<unknown>
   /** Whether all that a source has commits in one transaction. Only for sources that end. Default: false. */
@@ -59,6 +63,8 @@ export interface RunnerSettings {
   readonly onBatch?: (batch: Batch, end: BatchEnd, task: { readonly stream: string }) => void
 }
 
+const usualStateKeys = 100_000
+
 interface StreamPlan {
   readonly name: string
   readonly plan: TaskPlan
@@ -66,6 +72,8 @@ interface StreamPlan {
   readonly hash: string
   /** What is noted of it for whoever looks at the error collector. */
   readonly started: StartedPlan
+  /** The steps that keep state. */
+  readonly states: readonly StateStep[]
   readonly source: SourceNode
   readonly sinks: readonly Sink<never>[]
 }
@@ -75,6 +83,7 @@ export class Runner {
   readonly #streams: readonly StreamPlan[]
   readonly #budget: Budget
   readonly #cursor: Cursor
+  readonly #stateCache: StateCache
   readonly #running = new Map<Task, Promise<void>>()
   #assignments: Promise<void> = Promise.resolve()
   #assigned = 0
@@ -87,6 +96,7 @@ export class Runner {
     this.#settings = settings
     this.#streams = planStreams(settings.leaves)
     this.#cursor = settings.cursor ?? new Cursor()
+    this.#stateCache = new StateCache(settings.stateKeys ?? usualStateKeys)
     this.#budget = new Budget(settings.buffer.maxBytes, settings.buffer.maxItems)
   }
 
@@ -101,6 +111,10 @@ export class Runner {
       if (full.length > 0 && (await store.readProgress(app)).length === 0)
         throw unclearStart(app, `table ${full.join(', ')} holds rows`)
     }
+    await store.state.open(
+      app,
+      this.#streams.flatMap(({ states }) => states),
+    )
     await store.recordPlans(
       app,
       this.#streams.map(({ started }) => started),
@@ -223,6 +237,7 @@ export class Runner {
         isWhole: this.#settings.isWhole ?? false,
         planHash: stream.hash,
         random: this.#settings.random ?? Math.random,
+        stateCache: this.#stateCache,
         clock,
         log,
         cursor,
@@ -293,7 +308,8 @@ function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
     const source = steps.find((step): step is SourceNode => step.kind === 'source') as SourceNode
     const hash = planHash(own)
     const started = { stream: name, hash, description: describePlan(own), orderSteps: orderSteps(own) }
-    return { name, plan, policy: policyOf(name, own), hash, started, source, sinks: [...new Set(sinks)] }
+    const states = stateStepsOf(name, plan.steps)
+    return { name, plan, policy: policyOf(name, own), hash, started, states, source, sinks: [...new Set(sinks)] }
   })
   for (const [index, stream] of streams.entries()) {
     const topic = stream.source.source.name

@@ -75,7 +75,7 @@ function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
       return
     case 'break': {
       const { reason, resumeAfterMs } = request
-      batch.breakAt({ item: batch.itemsOf(owner)[0] ?? 0, reason, resumeAfterMs })
+      batch.breakAt({ item: batch.firstItemOf(owner), reason, resumeAfterMs })
       return
     }
     case 'error':

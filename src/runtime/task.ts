@@ -69,6 +69,8 @@ export interface CommitReport {
   /** Of the streams that depend on this one or are triggered by it. */
   readonly streams: BatchEnd['streams']
   readonly rows: number
+  /** Values that came too late for a window, or for some of its windows: once for each. */
+  readonly late: number
   /** Reasons of ignored items, with how many gave each. */
   readonly ignored: ReadonlyMap<string, number>
   /** Bytes of the records. */
@@ -124,6 +126,8 @@ export class Task {
   readonly #timers = new Set<() => void>()
   /** Whether items in the collector wait for this task, as far as it has been told. */
   #isAwaited = false
+  /** Event time that has come without any record, in milliseconds. */
+  #timeAtLeast: number | undefined
 
   constructor(settings: TaskSettings) {
     this.#settings = settings
@@ -167,7 +171,7 @@ export class Task {
   /** Whether nothing happens until a record comes or time passes: everything fetched was taken, or has to wait. */
   get isIdle(): boolean {
     const inbox = this.#inbox
-    if (this.#isAwaited && this.#state === 'waiting') return false
+    if ((this.#isAwaited || this.#timeAtLeast !== undefined) && this.#state === 'waiting') return false
     if (this.#state === 'waiting') {
       const taken = this.#open ? this.#batch.chunks.length : 0
       return inbox !== undefined && inbox.chunks.length <= taken && (this.#open || !this.#graph.hasLateValues)
@@ -190,12 +194,14 @@ export class Task {
             this.#graph.hasLateValues ||
             inbox.failure !== undefined ||
             inbox.ended ||
+            this.#timeAtLeast !== undefined ||
             this.#isAwaited,
         )
         if (inbox.failure !== undefined) throw inbox.failure
         if (this.#stopping) break
         this.#open = true
         if (this.#isAwaited) await this.#runWaiting()
+        else if (this.#timeAtLeast !== undefined) await this.#runTime(this.#timeAtLeast)
         else await this.#runBatch(inbox)
         this.#open = false
       }
@@ -216,6 +222,12 @@ export class Task {
   /** Tells that items in the collector wait for this task: it runs them between two batches. */
   lookForWaiting(): void {
     this.#isAwaited = true
+    this.#changed()
+  }
+
+  /** Event time has come to a point, in milliseconds, without a record that says so: what is due by then is worked off. */
+  advanceTime(time: number): void {
+    this.#timeAtLeast = Math.max(time, this.#timeAtLeast ?? time)
     this.#changed()
   }
 
@@ -267,6 +279,7 @@ export class Task {
     if (this.#stopping) return
     this.#claim = await store.claim(task, [begin])
     this.#mindHalt(this.#claim)
+    await this.#graph.openState(store.state, this.#claim)
     await this.#holdKeys()
     // Whoever had the task before may have settled an item and not come to those that were parked behind it.
     this.#isAwaited = true
@@ -363,6 +376,21 @@ export class Task {
     await this.#holdKeys()
     // There may be more of them than were handed out, and some that were parked behind one that has now ended.
     this.#isAwaited = true
+  }
+
+  /** A batch without items, in which only time goes on. */
+  async #runTime(time: number): Promise<void> {
+    const batch = this.#batch
+    this.#timeAtLeast = undefined
+    this.#enter('filling')
+    batch.open(this.#info.clock.now())
+    batch.timeAtLeast = time
+    this.#graph.reset()
+    const end = await this.#close()
+    if (end === undefined) return
+    this.#settings.onBatch?.(batch, end)
+    this.#report(end, 'time')
+    this.#graph.committed()
   }
 
   /** Looks for the items that the batch has put off when their time has come. */
@@ -504,6 +532,7 @@ export class Task {
       outcomes: end.outcomes,
       streams: end.streams,
       rows: end.rows,
+      late: end.late,
       ignored: end.ignored,
       bytes: this.#batch.byteSize,
       nextOffset,

@@ -6,6 +6,7 @@ import type { Source } from '../core/source.ts'
 import type { Batch } from './batch.ts'
 import type { Cursor } from './cursor.ts'
 import { noItem } from './owner.ts'
+import type { StateCache } from './stateCache.ts'
 
 /** What every part of a task knows about it. */
 export interface TaskInfo {
@@ -25,6 +26,8 @@ export interface TaskInfo {
   readonly planHash: string
   /** A number from 0 to below 1, by chance. */
   readonly random: () => number
+  /** Which keys' state stays in memory: one for all tasks. */
+  readonly stateCache: StateCache
   /** Shows which step runs now. One for all tasks: one at a time runs. */
   readonly cursor: Cursor
   /** Aborts when the task has to stop at once: its partition was taken away, or the service goes down. */

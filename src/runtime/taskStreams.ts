@@ -1,6 +1,7 @@
 /** The streams that run in one task: its own, and those that depend on it or are triggered by it, each under its own name. */
 import { PlanError } from '../core/errors.ts'
-import { type PlanLeaf, type PlanNode, stepsOf } from '../core/plan.ts'
+import { nameSteps, type PlanLeaf, type PlanNode, stepsOf } from '../core/plan.ts'
+import type { StateStep } from '../core/stateStore.ts'
 import { maxTaskStreams } from './owner.ts'
 
 export interface TaskStream {
@@ -47,6 +48,28 @@ function taskStreamsOf(name: string, nodes: readonly PlanNode[]): TaskStreams {
     })
   }
   return { streams, indexOf }
+}
+
+/**
+ * The steps of a task that keep state, by the names under which it is kept.
+ *
+ * @throws PlanError MR-PLAN-STATE-NAME when a name depends on the order of steps
+ */
+export function stateStepsOf(stream: string, steps: readonly PlanNode[]): StateStep[] {
+  return [...nameSteps(steps)].flatMap(([node, step]) => {
+    if (node.kind !== 'operator' || node.operator.mode !== 'keyed') return []
+    if (step !== node.name) throw unstableName(stream, node.name)
+    return [{ stream, step, shape: node.operator.shape }]
+  })
+}
+
+function unstableName(stream: string, step: string): PlanError {
+  return new PlanError('MR-PLAN-STATE-NAME', {
+    what: `two steps that keep state are called "${step}"`,
+    why: 'State is found again by the name of its step: one that depends on the order of steps would find that of another.',
+    fix: `Name them: .named('…') behind it, or "name" where it is an option.`,
+    place: { stream, step },
+  })
 }
 
 /** @throws PlanError MR-PLAN-MERGE when a step takes from two of the streams; MR-PLAN-STREAMS when there are too many */

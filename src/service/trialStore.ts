@@ -1,5 +1,6 @@
 import { requireRow } from '../core/row.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
+import type { StateStore } from '../core/stateStore.ts'
 import type { Claim, CommitRequest, SourceProgress, Store, TaskId } from '../core/store.ts'
 
 /** A row that would be committed. */
@@ -38,6 +39,13 @@ class TrialBuffer implements RowBuffer {
 /** A store that keeps nothing: it shows what would be committed. Tables are not looked at. */
 export class TrialStore implements Store {
   readonly writes: TrialWrite[] = []
+  /** A trial begins with no state. */
+  readonly state: StateStore = {
+    open: async () => {},
+    extent: async () => ({ isEmpty: true, firstDue: null }),
+    read: async () => [],
+    readDue: async () => ({ rows: [], last: undefined, next: null }),
+  }
 
   createBuffers(sinks: readonly Sink<never>[]): RowBuffer[] {
     return sinks.map((sink) => new TrialBuffer(sink))
@@ -53,7 +61,7 @@ export class TrialStore implements Store {
   }
 
   async claim(task: TaskId, starts: readonly SourceProgress[]): Promise<Claim> {
-    return { task, owner: '', version: 0, progress: starts, budget: null, halted: null }
+    return { task, owner: '', version: 0, progress: starts, budget: null, halted: null, watermarks: null }
   }
 
   async open(): Promise<void> {}

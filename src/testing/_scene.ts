@@ -13,6 +13,7 @@ import type { Batch } from '../runtime/batch.ts'
 import type { BatchEnd } from '../runtime/closeBatch.ts'
 import { Runner } from '../runtime/runner.ts'
 import { leavesOf, type Plan } from '../stream.ts'
+import { stateOf } from './_memoryState.ts'
 import { frozen } from './deepFreeze.ts'
 import { createMemoryBroker, type MemoryBroker } from './memoryBroker.ts'
 import type { MemoryRecord } from './memoryLog.ts'
@@ -247,6 +248,7 @@ export class Scene {
       return process().state === 'dead' ? new Promise<T>(() => {}) : given
     }
     return {
+      state: stateOf(store.state, answer),
       open: () => store.open(),
       close: () => store.close(),
       createBuffers: (sinks) => store.createBuffers(sinks),

@@ -17,6 +17,7 @@ import {
   type TaskId,
 } from '../core/store.ts'
 import { MemoryCollector } from './_memoryCollector.ts'
+import { MemoryState } from './_memoryState.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
@@ -60,12 +61,14 @@ interface StoredProgress {
   version: number
   budget: string | null
   halted: Halt | null
+  watermarks: string | null
   progress: readonly SourceProgress[]
 }
 
 const clashes = new Set(['23505', '23503', '23P01'])
 
 export class MemoryStore implements Store {
+  readonly state = new MemoryState()
   readonly collector: MemoryCollector
   /** What was started last, by stream. */
   readonly plans = new Map<string, StartedPlan>()
@@ -122,9 +125,9 @@ export class MemoryStore implements Store {
     const version = (known?.version ?? 0) + 1
     const progress = starts.map((start) => known?.progress.find(({ source }) => source === start.source) ?? start)
     const others = known?.progress.filter(({ source }) => !starts.some((start) => start.source === source)) ?? []
-    const { budget = null, halted = null } = known ?? {}
-    this.#progress.set(key, { task, owner, version, budget, halted, progress: [...others, ...progress] })
-    return { task, owner, version, progress, budget, halted }
+    const { budget = null, halted = null, watermarks = null } = known ?? {}
+    this.#progress.set(key, { task, owner, version, budget, halted, watermarks, progress: [...others, ...progress] })
+    return { task, owner, version, progress, budget, halted, watermarks }
   }
 
   async commit(request: CommitRequest): Promise<void> {
@@ -136,13 +139,16 @@ export class MemoryStore implements Store {
         place: { stream: claim.task.stream, partition: claim.task.partition },
       })
     }
+    const state = this.state.changed(claim.task, request.state ?? [])
     const tables = this.#written(request)
     if (request.isTrial) return
     this.#tables = tables
+    this.state.commit(state)
     this.collector.add(claim.task.app, request.collected)
     this.collector.settle(request.settled)
     known.budget = request.budget
     known.halted = request.halted
+    known.watermarks = request.watermarks ?? known.watermarks
     known.version++
     known.progress = [
       ...known.progress.filter(({ source }) => !request.progress.some((row) => row.source === source)),

@@ -13,6 +13,7 @@ const request: CommitRequest = {
     progress: [],
     budget: null,
     halted: null,
+    watermarks: null,
   },
   settled: [],
   budget: null,
@@ -45,7 +46,7 @@ it('takes a COMMIT for done when the server says COMMIT', async () => {
   await commitBatch(connections, async () => {}, { ...request, claim })
   expect(claim.version).toBe(8)
   expect(sent[0]).toMatch(
-    /^begin; select millrace\.fence\('a', 's', '0', '6a1f6f0e-[-0-9a-f]+', '7', '\{\}', '\{\}', '\{\}', null, null, null\)$/,
+    /^begin; select millrace\.fence\('a', 's', '0', '6a1f6f0e-[-0-9a-f]+', '7', '\{\}', '\{\}', '\{\}', null, null, null, null\)$/,
   )
 })
 

@@ -16,6 +16,7 @@ export const progressTable: TableModel = {
     budget: 'text',
     halted: 'text',
     halted_plan: 'text',
+    watermarks: 'text',
   },
   uniques: [['app', 'stream', 'source', 'partition']],
 }

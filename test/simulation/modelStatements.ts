@@ -154,7 +154,7 @@ async function lockProgress(
 async function fence(asked: Asked, literals: Cells): Promise<Answer> {
   const [app = '', stream = '', partition = '', owner = '', version = '', ...rest] = literals as string[]
   const arrays = rest.slice(0, 3)
-  const [budget, halted, plan] = literals.slice(8)
+  const [budget, halted, plan, watermarks] = literals.slice(8)
   const moved = progressOf(arrays)
   const present = await lockProgress(asked, app, stream, partition)
   const isStranger = (row: Values) => row.owner !== owner || row.version !== version
@@ -167,7 +167,8 @@ async function fence(asked: Asked, literals: Cells): Promise<Answer> {
   for (const row of present) {
     const to = moved.find(({ source }) => source === row.source)
     const task = { budget: budget ?? null, halted: halted ?? null, halted_plan: plan ?? null }
-    writeProgress(asked, { ...row, ...to, ...task, version: String(Number(version) + 1) })
+    const time = { watermarks: watermarks ?? row.watermarks ?? null }
+    writeProgress(asked, { ...row, ...to, ...task, ...time, version: String(Number(version) + 1) })
   }
   return []
 }
@@ -177,7 +178,7 @@ async function claim(asked: Asked, values: Cells): Promise<Answer> {
   const partition = String(values[2])
   const table = asked.database.table('millrace.progress')
   for (const start of progressOf(arrays)) {
-    const running = { budget: null, halted: null, halted_plan: null }
+    const running = { budget: null, halted: null, halted_plan: null, watermarks: null }
     const row = { app, stream, partition, version: '0', owner, ...running, ...start }
     await insert(asked, table, row, () => undefined)
   }

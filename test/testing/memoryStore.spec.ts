@@ -1,5 +1,6 @@
 import { MemoryStore } from '../../src/testing/memoryStore.ts'
 import { collectorContract } from '../contracts/collector.ts'
+import { stateContract } from '../contracts/state.ts'
 import { type StoreHarness, storeContract } from '../contracts/store.ts'
 
 const openHarness = async (): Promise<StoreHarness> => {
@@ -28,4 +29,5 @@ const openHarness = async (): Promise<StoreHarness> => {
 }
 
 storeContract('the memory store', openHarness)
+stateContract('the memory store', openHarness)
 collectorContract('the memory store', openHarness)

@@ -48,8 +48,7 @@ const misuses: Readonly<Record<string, readonly [code: string, sentence: string 
     /Type 'string' is not assignable to type 'boolean'/,
   ],
   'an option that there is not': ['flights.batch({ size: 3 })', /'size' does not exist in type/],
-  keyBy: ['flights.keyBy((flight: Flight) => flight.origin)', 'keyBy() is not in this release'],
-  window: ['flights.window({})', 'window() is not in this release'],
+  'a window without keys': ['flights.window({})', 'window() needs keys: write keyBy(…).window(…)'],
   lookup: ['flights.lookup()', 'lookup() is not in this release'],
   'a trigger of other values': [
     "flights.triggers(segment('numbers', (numbers: Stream<number>) => numbers.map((n) => n + 1)))",

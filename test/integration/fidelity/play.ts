@@ -86,7 +86,7 @@ class Player {
         const task = { app: 'app', stream: 'orders', partition: action.partition }
         await link.begin(
           beginFenced({
-            claim: { ...claim, task, progress: [], budget: null, halted: null },
+            claim: { ...claim, task, progress: [], budget: null, halted: null, watermarks: null },
             progress,
             budget: null,
             halted: null,

@@ -1,0 +1,380 @@
+/**
+ * State of one keyed step in one task: what is in memory of it, what the open batch has made of that, and what is to be
+ * committed.
+ *
+ * A key is in memory with all of its cells, or not at all. What a batch touches stays until its commit; what it has changed goes
+ * back to what is stored when the batch is replayed. A cell keeps its stored text for that: its value may have been changed
+ * in place.
+ */
+import type { Key } from '../core/key.ts'
+import { keyOfText, requireStorable } from '../core/key.ts'
+import type { KeyedState } from '../core/keyed.ts'
+import { decodeState, encodeState } from '../core/stateCodec.ts'
+import type { DueKey, DueRows, StateChanges, StateRow } from '../core/stateStore.ts'
+import { DueQueue } from './dueQueue.ts'
+import type { Change, OwnerLog } from './ownerLog.ts'
+import type { Evictable, StateCache } from './stateCache.ts'
+
+/** Reads what is stored. */
+export interface StateReader {
+  /** All cells of some keys. */
+  read(keys: readonly string[]): Promise<readonly StateRow[]>
+  /** All cells of the next keys that have one which is due at a time, or before. */
+  readDue(upTo: number, after: DueKey | undefined): Promise<DueRows>
+}
+
+/** Stands for a value that has not been decoded. */
+const undecoded: unique symbol = Symbol('undecoded')
+
+const never = Number.POSITIVE_INFINITY
+
+class Cell {
+  readonly at: number
+  value: unknown = undecoded
+  due = never
+  isGone = false
+  isChanged = false
+  /** As it is stored; undefined when it is not. */
+  text: string | undefined
+  storedDue = never
+  version = 0
+  /** What the commit that is under way makes of it; undefined for one that goes. */
+  pending: { readonly text: string | undefined; readonly due: number } | undefined
+
+  constructor(at: number) {
+    this.at = at
+  }
+
+  get current(): unknown {
+    if (this.value === undecoded) this.value = decodeState(this.text as string)
+    return this.value
+  }
+
+  /** Back to what is stored. */
+  restore(): void {
+    this.value = undecoded
+    this.due = this.storedDue
+    this.isGone = this.text === undefined
+    this.isChanged = false
+  }
+}
+
+/** What a cell was before the owner in hand changed it. */
+class CellChange implements Change {
+  readonly #state: StateOfKey
+  readonly #cell: Cell
+  readonly #value: unknown
+  readonly #due: number
+  readonly #isGone: boolean
+
+  constructor(state: StateOfKey, cell: Cell) {
+    this.#state = state
+    this.#cell = cell
+    this.#value = cell.value
+    this.#due = cell.due
+    this.#isGone = cell.isGone
+  }
+
+  undo(): void {
+    const cell = this.#cell
+    cell.value = this.#value
+    cell.isGone = this.#isGone
+    cell.due = this.#due
+    this.#state.queue(cell)
+  }
+}
+
+/** A cell that is due, in the order in which cells are worked off. */
+export interface DueCell {
+  readonly state: StateOfKey
+  readonly at: number
+}
+
+export class StateOfKey implements KeyedState, Evictable {
+  readonly key: Key
+  readonly text: string
+  readonly cells = new Map<number, Cell>()
+  isOpen = false
+  readonly #table: StateTable
+
+  constructor(table: StateTable, text: string) {
+    this.#table = table
+    this.text = text
+    this.key = keyOfText(text)
+  }
+
+  get(at: number): unknown {
+    this.#table.touch()
+    const cell = this.cells.get(at)
+    return cell === undefined || cell.isGone ? undefined : cell.current
+  }
+
+  set(at: number, value: unknown, due = never): void {
+    let cell = this.cells.get(at)
+    if (cell === undefined) {
+      cell = new Cell(at)
+      cell.isGone = true
+      this.cells.set(at, cell)
+    }
+    this.#table.changing(this, cell, value)
+    cell.value = value
+    cell.isGone = false
+    if (cell.due === due) return
+    cell.due = due
+    this.queue(cell)
+  }
+
+  delete(at: number): void {
+    const cell = this.cells.get(at)
+    if (cell === undefined || cell.isGone) return
+    this.#table.changing(this, cell, undefined)
+    cell.isGone = true
+  }
+
+  times(): readonly number[] {
+    this.#table.touch()
+    const times: number[] = []
+    for (const { at, isGone } of this.cells.values()) if (!isGone) times.push(at)
+    return times.sort((a, b) => a - b)
+  }
+
+  /** The table is told when a cell is due. */
+  queue(cell: Cell): void {
+    if (cell.due !== never && !cell.isGone) this.#table.dues.add(cell.due, { state: this, at: cell.at })
+  }
+
+  /** Takes a cell that is due; undefined when it has changed meanwhile. */
+  takeDue(at: number, due: number): { readonly value: unknown } | undefined {
+    const cell = this.cells.get(at)
+    if (cell === undefined || cell.isGone || cell.due !== due) return undefined
+    const value = cell.current
+    this.delete(at)
+    return { value }
+  }
+
+  evicted(): void {
+    this.#table.drop(this)
+  }
+}
+
+export class StateTable {
+  /** Cells in memory by when they are due. */
+  readonly dues = new DueQueue<DueCell>()
+  readonly #log: OwnerLog
+  readonly #owner: () => number
+  readonly #cache: StateCache
+  readonly #states = new Map<string, StateOfKey>()
+  /** Keys that the open batch has used. */
+  readonly #open = new Set<StateOfKey>()
+  #reader: StateReader | undefined
+  /** Whether all that is stored is in memory, so that a key which is not there is nowhere. */
+  #isComplete = true
+  /** When something is due first that is not in memory. */
+  #firstDueElsewhere = never
+  /** Up to where what is due has been read. */
+  #readTo: DueKey | undefined
+  /** Counts changes. */
+  changesMade = 0
+
+  /** @param owner who is in hand */
+  constructor(log: OwnerLog, cache: StateCache, owner: () => number) {
+    this.#log = log
+    this.#cache = cache
+    this.#owner = owner
+  }
+
+  /** What is stored is known from now on. */
+  bind(reader: StateReader, extent: { readonly isEmpty: boolean; readonly firstDue: number | null }): void {
+    this.#reader = reader
+    this.#isComplete = extent.isEmpty
+    this.#firstDueElsewhere = extent.firstDue ?? never
+  }
+
+  /** When something is due first, in memory or not. */
+  get firstDue(): number {
+    return Math.min(this.dues.first, this.#firstDueElsewhere)
+  }
+
+  /** Whether something that is due by then is not in memory. */
+  isElsewhere(due: number): boolean {
+    return this.#firstDueElsewhere <= due
+  }
+
+  /** Brings keys into memory. */
+  async load(keys: Iterable<string>): Promise<void> {
+    if (this.#isComplete || this.#reader === undefined) return
+    const missing = new Set<string>()
+    for (const key of keys) if (!this.#states.has(key)) missing.add(key)
+    if (missing.size === 0) return
+    this.#keep(await this.#reader.read([...missing]))
+    for (const key of missing) if (!this.#states.has(key)) this.#begin(key)
+  }
+
+  /** Brings what is due into memory, those first that are due first: perhaps not all. */
+  async loadDue(upTo: number): Promise<void> {
+    if (this.#reader === undefined) return
+    const { rows, last, next } = await this.#reader.readDue(upTo, this.#readTo)
+    this.#keep(rows)
+    this.#readTo = last
+    this.#firstDueElsewhere = next ?? never
+  }
+
+  /** Whether work on a key would have to wait. */
+  has(key: string): boolean {
+    return this.#isComplete || this.#states.has(key)
+  }
+
+  /** State of a key that is in memory, for the batch that is open. @throws ItemError MR-KEY */
+  use(key: string): StateOfKey {
+    const state = this.#states.get(key) ?? this.#begin(key)
+    if (!state.isOpen) this.#openUp(state)
+    return state
+  }
+
+  /** The owner in hand looks at state. */
+  touch(): void {
+    this.#log.touch(this.#owner())
+  }
+
+  /** The owner in hand is about to change a cell. */
+  changing(state: StateOfKey, cell: Cell, value: unknown): void {
+    const owner = this.#owner()
+    this.#log.touch(owner)
+    if (!state.isOpen) this.#openUp(state)
+    // An object may be changed in place, so what it was is known only from its text.
+    if (isObject(value) || isObject(cell.value)) this.#log.join(owner)
+    else this.#log.note(new CellChange(state, cell))
+    cell.isChanged = true
+    this.changesMade++
+  }
+
+  /** What the batch has changed; undefined for nothing. */
+  changes(): Omit<StateChanges, 'step'> | undefined {
+    const changes: Changes = { keys: [], ats: [], values: [], dues: [], versions: [] }
+    for (const state of this.#open) {
+      for (const cell of state.cells.values()) if (cell.isChanged) addChange(changes, state.text, cell)
+    }
+    return changes.keys.length === 0 ? undefined : changes
+  }
+
+  /** What the batch has changed is stored. */
+  committed(): void {
+    for (const state of this.#open) {
+      for (const cell of state.cells.values()) if (cell.isChanged) settled(state, cell)
+      this.#close(state)
+    }
+    this.#open.clear()
+  }
+
+  /** Forgets what the batch has changed. */
+  reset(): void {
+    for (const state of this.#open) {
+      for (const cell of state.cells.values()) {
+        if (!cell.isChanged) continue
+        cell.restore()
+        if (cell.text === undefined) state.cells.delete(cell.at)
+        else state.queue(cell)
+      }
+    }
+  }
+
+  /** Forgets all that is in memory: the store has something else. */
+  forget(): void {
+    for (const state of this.#states.values()) this.#cache.release(state)
+    this.#states.clear()
+    this.#open.clear()
+    this.dues.clear()
+    this.#isComplete = false
+    this.#firstDueElsewhere = Number.NEGATIVE_INFINITY
+  }
+
+  /** A key goes out of memory. */
+  drop(state: StateOfKey): void {
+    this.#states.delete(state.text)
+    if (state.cells.size > 0) this.#isComplete = false
+    for (const { due } of state.cells.values()) {
+      this.#firstDueElsewhere = Math.min(this.#firstDueElsewhere, due)
+      // It may be due before what has been read.
+      if (due !== never) this.#readTo = undefined
+    }
+  }
+
+  close(): void {
+    for (const state of this.#states.values()) this.#cache.release(state)
+  }
+
+  #begin(key: string): StateOfKey {
+    requireStorable(key)
+    const state = new StateOfKey(this, key)
+    this.#states.set(key, state)
+    return state
+  }
+
+  #openUp(state: StateOfKey): void {
+    state.isOpen = true
+    this.#open.add(state)
+    this.#cache.release(state)
+  }
+
+  #close(state: StateOfKey): void {
+    state.isOpen = false
+    if (state.cells.size === 0) this.#states.delete(state.text)
+    else this.#cache.keep(state)
+  }
+
+  /** Takes rows of keys into memory, but for those that are there. */
+  #keep(rows: readonly StateRow[]): void {
+    const fresh = new Map<string, StateOfKey>()
+    for (const { key, at, value, due, version } of rows) {
+      if (this.#states.has(key)) continue
+      let state = fresh.get(key)
+      if (state === undefined) {
+        state = new StateOfKey(this, key)
+        fresh.set(key, state)
+      }
+      const cell = new Cell(at)
+      cell.text = value
+      cell.version = version
+      cell.storedDue = due ?? never
+      cell.restore()
+      state.cells.set(at, cell)
+      state.queue(cell)
+    }
+    for (const [key, state] of fresh) {
+      this.#states.set(key, state)
+      this.#openUp(state)
+    }
+  }
+}
+
+type Changes = { -readonly [Name in keyof Omit<StateChanges, 'step'>]: StateChanges[Name][number][] }
+
+function addChange(changes: Changes, key: string, cell: Cell): void {
+  const text = cell.isGone ? undefined : encodeState(cell.current)
+  cell.pending = undefined
+  if (text === cell.text && (text === undefined || cell.due === cell.storedDue)) return
+  changes.keys.push(key)
+  changes.ats.push(cell.at)
+  changes.values.push(text ?? null)
+  changes.dues.push(text === undefined || cell.due === never ? null : cell.due)
+  changes.versions.push(cell.version)
+  cell.pending = { text, due: cell.due }
+}
+
+/** A change has been committed. */
+function settled(state: StateOfKey, cell: Cell): void {
+  cell.isChanged = false
+  if (cell.isGone) {
+    state.cells.delete(cell.at)
+    return
+  }
+  if (cell.pending === undefined) return
+  cell.text = cell.pending.text
+  cell.storedDue = cell.pending.due
+  cell.version++
+  cell.pending = undefined
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
