@@ -32,6 +32,8 @@ interface WritingContext {
 }
 
 interface OneItem {
+  /** Whether the item comes from the error collector: later ones of its partition may have been done before it. */
+  readonly isReplay: boolean
   /** The record that the item came from. In a group there is no single one: use `records`. */
   readonly record: RecordView
 }

@@ -97,6 +97,14 @@ export interface WaitingItem {
   readonly remembered: string | null
 }
 
+/** Items of a task that are not settled. */
+export interface HeldItems {
+  /** Their keys, as latin1 text: later items of these have to wait. */
+  readonly keys: readonly string[]
+  /** How many of them wait behind others. */
+  readonly parked: number
+}
+
 /** What became of a waiting item. */
 export interface Settlement {
   readonly id: string
@@ -233,8 +241,8 @@ export interface Store {
    * that it waits for, unless one of them has to go on waiting. There may be more: ask until there are none.
    */
   takeWaiting(claim: Claim, limit: number): Promise<readonly WaitingItem[]>
-  /** Keys (as latin1 text) of the task's items that are not settled: later items of these keys have to wait behind them. */
-  heldKeys(task: TaskId): Promise<readonly string[]>
+  /** What later items of a task have to wait behind. */
+  held(task: TaskId): Promise<HeldItems>
   /** Notes what is started, for whoever looks at the collector later. */
   recordPlans(app: string, plans: readonly StartedPlan[]): Promise<void>
   /** Deletes items of the collector that were settled longer ago. Says how many. */

@@ -1,6 +1,15 @@
 import { InternalError } from '../core/errors.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
-import type { Claim, CommitRequest, SourceProgress, StartedPlan, Store, TaskId, WaitingItem } from '../core/store.ts'
+import type {
+  Claim,
+  CommitRequest,
+  HeldItems,
+  SourceProgress,
+  StartedPlan,
+  Store,
+  TaskId,
+  WaitingItem,
+} from '../core/store.ts'
 import { deleteSettled, notePlans } from './collectorUpkeep.ts'
 import { commitBatch } from './commit.ts'
 import { Connections, type Link } from './connections.ts'
@@ -15,7 +24,7 @@ import { PostgresState } from './state.ts'
 import type { TableBuffer } from './tableBuffer.ts'
 import { TrackedTasks } from './tracking.ts'
 import { UpsertBuffer } from './upsertBuffer.ts'
-import { readHeldKeys, readWaitingItems, readWaitingTasks } from './waitingItems.ts'
+import { readHeld, readWaitingItems, readWaitingTasks } from './waitingItems.ts'
 
 /**
  * A store in Postgres. Connects when it is opened; close it.
@@ -100,8 +109,8 @@ export class PostgresStore implements Store {
     return this.#connections.use(doing, (link) => readWaitingItems(link, task, limit))
   }
 
-  async heldKeys(task: TaskId): Promise<readonly string[]> {
-    return this.#connections.use('reading keys that are held up', (link) => readHeldKeys(link, task))
+  async held(task: TaskId): Promise<HeldItems> {
+    return this.#connections.use('reading keys that are held up', (link) => readHeld(link, task))
   }
 
   async recordPlans(app: string, plans: readonly StartedPlan[]): Promise<void> {

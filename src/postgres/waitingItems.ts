@@ -1,6 +1,6 @@
 /** Items in the error collector that their tasks have to run. */
 import type pg from 'pg'
-import type { TaskId, WaitingItem } from '../core/store.ts'
+import type { HeldItems, TaskId, WaitingItem } from '../core/store.ts'
 import type { Link } from './connections.ts'
 
 const unsettled = `state in ('open', 'deferred', 'parked', 'replaying')`
@@ -102,12 +102,15 @@ export async function readWaitingItems(
   }))
 }
 
-/** Keys of a task's items that are not settled. */
-export async function readHeldKeys(link: Link, { app, stream, partition }: TaskId): Promise<string[]> {
-  const { rows } = await link.query<{ key: Buffer }>(
-    `select distinct key from millrace.errors
-     where app = $1 and task_stream = $2 and partition = $3 and ${unsettled} and key is not null`,
+/** Keys of a task's items that are not settled, and how many of these are parked. */
+export async function readHeld(link: Link, { app, stream, partition }: TaskId): Promise<HeldItems> {
+  const { rows } = await link.query<{ key: Buffer; parked: number }>(
+    `select key, (count(*) filter (where state = 'parked'))::int as parked from millrace.errors
+     where app = $1 and task_stream = $2 and partition = $3 and ${unsettled} and key is not null group by key`,
     [app, stream, partition],
   )
-  return rows.map(({ key }) => key.toString('latin1'))
+  return {
+    keys: rows.map(({ key }) => key.toString('latin1')),
+    parked: rows.reduce((sum, { parked }) => sum + parked, 0),
+  }
 }

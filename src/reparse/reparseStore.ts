@@ -5,7 +5,7 @@
 import { StoreError } from '../core/errors.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { StateStore } from '../core/stateStore.ts'
-import type { Claim, CommitRequest, SourceProgress, Store, TaskId, WaitingItem } from '../core/store.ts'
+import type { Claim, CommitRequest, HeldItems, SourceProgress, Store, TaskId, WaitingItem } from '../core/store.ts'
 import { reparseStream } from '../postgres/reparseAdmin.ts'
 
 export class ReparseStore implements Store {
@@ -62,8 +62,8 @@ export class ReparseStore implements Store {
     return []
   }
 
-  async heldKeys(): Promise<readonly string[]> {
-    return []
+  async held(): Promise<HeldItems> {
+    return { keys: [], parked: 0 }
   }
 
   async recordPlans(): Promise<void> {}

@@ -98,6 +98,31 @@ export function applyParking(batch: Batch, info: TaskInfo): boolean {
   return parked
 }
 
+/** Whether as many items wait behind others of their key as may. */
+export function hasTooManyParked({ parkedBefore }: Batch, { policy }: TaskInfo): boolean {
+  return policy.park && parkedBefore >= policy.maxParked
+}
+
+/**
+ * Breaks the partition off where more items would wait than may.
+ *
+ * @returns whether it was broken off now
+ */
+export function capParking(batch: Batch, info: TaskInfo): boolean {
+  const { park, maxParked } = info.policy
+  if (!park || batch.waiting !== undefined) return false
+  const parked = Array.from(batch.fallen()).filter(({ fall }) => fall.kind === 'parked')
+  const room = Math.max(0, maxParked - batch.parkedBefore)
+  if (parked.length <= room) return false
+  const items = parked.map(({ item }) => item).sort((a, b) => a - b)
+  batch.breakAt({
+    item: items[room] as number,
+    reason: `${maxParked} items wait behind failed ones of their keys, as many as "maxParked" allows: replay, ignore or delete those with millrace errors`,
+    resumeAfterMs: undefined,
+  })
+  return true
+}
+
 /** A record's key, as keys are compared: null waits for nobody. */
 export function keyTextOf(batch: Batch, item: number): string | null {
   const { chunk, index } = batch.locate(item)

@@ -102,6 +102,8 @@ export class Batch {
   readonly tries = new Map<number, number>()
   /** Keys whose items have to wait: one of an earlier batch has not come to an end. */
   held: ReadonlySet<string> = new Set()
+  /** Items of earlier batches that wait so. */
+  parkedBefore = 0
   /** Where the items come from the collector and not from the log: what each of them is there. */
   waiting: readonly WaitingItem[] | undefined
   /** Values that fell and belong to no item, by their group's number: RxJS gave them back, or they are derived. */

@@ -9,7 +9,7 @@ import { sleep } from '../core/clock.ts'
 import { InternalError, MillraceError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
 import { type Claim, RowsRefused, type SourceProgress, StateStaleError, type Store } from '../core/store.ts'
-import { applyParking, applyRetries, type BudgetAfter, budgetAfter } from './applyPolicy.ts'
+import { applyParking, applyRetries, type BudgetAfter, budgetAfter, capParking } from './applyPolicy.ts'
 import type { Batch, Interrupt } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
 import { collectedItems, settlements } from './collect.ts'
@@ -78,6 +78,7 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
         await replay(batch, graph)
         continue
       }
+      if (capParking(batch, closing.info)) continue
       const budget = budgetAfter(batch, closing.info, closing.claim.budget)
       if (budget.halt !== undefined && budget.halt.items < batch.taken) {
         batch.cutAt(budget.halt.items)

@@ -57,9 +57,10 @@ class LocatedRecord implements RecordView {
 
 function recordOf(batch: Batch, owner: number, info: TaskInfo, step: string): RecordView {
   if (owner >= 0) return new LocatedRecord(batch, itemOf(owner))
+  const derived = batch.derivedOf(owner) !== undefined
   throw new PlanError('MR-CTX-RECORD', {
-    what: 'ctx.record was read in a group, which has no single record',
-    fix: 'Use ctx.records: one for each member.',
+    what: `ctx.record was read ${derived ? 'for a result of a window' : 'in a group'}, which has no single record`,
+    fix: derived ? 'Use what the result holds: ctx.records is empty.' : 'Use ctx.records: one for each member.',
     place: placeOf(info, batch, owner, step),
   })
 }
@@ -99,6 +100,9 @@ export class StepContext implements ItemContext {
     this.log = positionedLogger(info.log, () => placeOf(info, batch, owner(), step))
   }
 
+  get isReplay(): boolean {
+    return this.batch.waiting !== undefined
+  }
   get record(): RecordView {
     return recordOf(this.batch, this.owner(), this.info, this.step)
   }
@@ -228,6 +232,10 @@ export class CallContext implements AsyncItemContext {
     }
   }
 
+  get isReplay(): boolean {
+    this.#open()
+    return this.#batch.waiting !== undefined
+  }
   get record(): RecordView {
     this.#open()
     return recordOf(this.#batch, this.#owner, this.#info, this.#step)

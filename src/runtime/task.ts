@@ -22,7 +22,7 @@ import { recordListChunk } from '../core/recordListChunk.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition } from '../core/source.ts'
 import type { Claim, SourceProgress, Store, WaitingItem } from '../core/store.ts'
-import { keyTextOf } from './applyPolicy.ts'
+import { hasTooManyParked, keyTextOf } from './applyPolicy.ts'
 import { Batch } from './batch.ts'
 import type { Budget } from './budget.ts'
 import { CallMemory } from './callMemory.ts'
@@ -101,6 +101,9 @@ export interface TaskSettings {
 /** How long a batch waits for the next chunk when the log is known to go on: longer than a fetch takes, shorter than anybody notices. */
 const fetchPatienceMs = 20
 
+/** How often a partition in which too many items wait looks whether they still do. */
+const lookAtParkedMs = 10_000
+
 /** Items of the collector that are run in one batch at most. */
 const maxWaitingItems = 1_000
 
@@ -171,7 +174,7 @@ export class Task {
   /** Whether nothing happens until a record comes or time passes: everything fetched was taken, or has to wait. */
   get isIdle(): boolean {
     const inbox = this.#inbox
-    if ((this.#isAwaited || this.#timeAtLeast !== undefined) && this.#state === 'waiting') return false
+    if ((this.#isAwaited || this.#timeAtLeast !== undefined) && this.#state !== 'retrying') return false
     if (this.#state === 'waiting') {
       const taken = this.#open ? this.#batch.chunks.length : 0
       return inbox !== undefined && inbox.chunks.length <= taken && (this.#open || !this.#graph.hasLateValues)
@@ -302,7 +305,9 @@ export class Task {
   /** Items of keys that have one in the collector wait behind it. */
   async #holdKeys(): Promise<void> {
     if (!this.#info.policy.park) return
-    this.#batch.held = new Set(await this.#settings.store.heldKeys((this.#claim as Claim).task))
+    const { keys, parked } = await this.#settings.store.held((this.#claim as Claim).task)
+    this.#batch.held = new Set(keys)
+    this.#batch.parkedBefore = parked
   }
 
   async #runBatch(inbox: Inbox): Promise<void> {
@@ -410,6 +415,7 @@ export class Task {
     if (!this.#info.policy.park) return
     const held = new Set(this.#batch.held)
     for (const { item, fall } of this.#batch.fallen()) {
+      if (fall.kind === 'parked') this.#batch.parkedBefore++
       const key = fall.kind === 'ignored' ? null : keyTextOf(this.#batch, item)
       if (key !== null) held.add(key)
     }
@@ -508,8 +514,10 @@ export class Task {
     }
   }
 
+  /** Waits behind a break. What waits in the collector is run meanwhile: it may be the way out. */
   async #pause(resumeAfterMs: number | undefined, clock: Clock): Promise<void> {
     const { signal } = this.#abandon
+    const isFull = hasTooManyParked(this.#batch, this.#info)
     let due = false
     if (resumeAfterMs !== undefined) {
       void sleep(clock, resumeAfterMs, signal).then(() => {
@@ -517,8 +525,19 @@ export class Task {
         this.#changed()
       })
     }
-    this.#enter(resumeAfterMs === undefined ? 'parked' : 'paused')
-    await this.when(() => due || this.#stopping)
+    let looksAgain = false
+    const lookAgain = async () => {
+      looksAgain = true
+      if ((await sleep(clock, lookAtParkedMs, signal)) === 'elapsed') this.lookForWaiting()
+      looksAgain = false
+    }
+    while (!due && !this.#stopping && !(isFull && !hasTooManyParked(this.#batch, this.#info))) {
+      this.#enter(resumeAfterMs === undefined ? 'parked' : 'paused')
+      // Somebody may have settled or deleted them without this task.
+      if (isFull && !looksAgain) void lookAgain()
+      await this.when(() => due || this.#stopping || this.#isAwaited)
+      if (this.#isAwaited && !this.#stopping) await this.#runWaiting()
+    }
   }
 
   #report(end: BatchEnd, reason: CloseReason): void {

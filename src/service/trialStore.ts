@@ -1,7 +1,7 @@
 import { requireRow } from '../core/row.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { StateStore } from '../core/stateStore.ts'
-import type { Claim, CommitRequest, SourceProgress, Store, TaskId } from '../core/store.ts'
+import type { Claim, CommitRequest, HeldItems, SourceProgress, Store, TaskId } from '../core/store.ts'
 
 /** A row that would be committed. */
 export interface TrialWrite {
@@ -79,8 +79,8 @@ export class TrialStore implements Store {
     return []
   }
   async removeProgress(): Promise<void> {}
-  async heldKeys(): Promise<[]> {
-    return []
+  async held(): Promise<HeldItems> {
+    return { keys: [], parked: 0 }
   }
   async recordPlans(): Promise<void> {}
   async pruneErrors(): Promise<number> {

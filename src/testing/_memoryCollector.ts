@@ -1,5 +1,5 @@
 /** The error collector of a store in memory. */
-import type { CollectedItem, Settlement, TaskId, WaitingItem } from '../core/store.ts'
+import type { CollectedItem, HeldItems, Settlement, TaskId, WaitingItem } from '../core/store.ts'
 
 type State = CollectedItem['state'] | 'replaying' | 'done' | 'ignored'
 
@@ -100,14 +100,10 @@ export class MemoryCollector {
     return waiting.sort((a, b) => a.offset - b.offset || Number(a.id) - Number(b.id)).slice(0, limit)
   }
 
-  heldKeys(task: TaskId): string[] {
-    return [
-      ...new Set(
-        this.#ofTask(task)
-          .filter(isUnsettled)
-          .flatMap(({ item }) => keyOf(item) ?? []),
-      ),
-    ]
+  held(task: TaskId): HeldItems {
+    const keyed = this.#ofTask(task).filter((kept) => isUnsettled(kept) && keyOf(kept.item) !== undefined)
+    const keys = new Set(keyed.flatMap(({ item }) => keyOf(item) ?? []))
+    return { keys: [...keys], parked: keyed.filter(({ state }) => state === 'parked').length }
   }
 
   #ofTask({ app, stream, partition }: TaskId): Kept[] {

@@ -259,7 +259,7 @@ export class Scene {
       commit: (request) => answer(() => this.#commit(process(), request)),
       waitingTasks: (of) => answer(() => store.waitingTasks(of)),
       takeWaiting: (claim, limit) => answer(() => store.takeWaiting(claim, limit)),
-      heldKeys: (task) => answer(() => store.heldKeys(task)),
+      held: (task) => answer(() => store.held(task)),
       recordPlans: (of, plans) => answer(() => store.recordPlans(of, plans)),
       pruneErrors: (of, olderThanMs, limit) => answer(() => store.pruneErrors(of, olderThanMs, limit)),
     }

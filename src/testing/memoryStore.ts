@@ -166,8 +166,8 @@ export class MemoryStore implements Store {
     return this.collector.take(task, limit)
   }
 
-  async heldKeys(task: TaskId) {
-    return this.collector.heldKeys(task)
+  async held(task: TaskId) {
+    return this.collector.held(task)
   }
 
   async recordPlans(_app: string, plans: readonly StartedPlan[]): Promise<void> {

@@ -172,7 +172,7 @@ export function collectorContract(name: string, createHarness: () => Promise<Sto
         expect(await store.takeWaiting(other, 10)).toEqual([])
         expect(await store.takeWaiting(stranger, 10)).toEqual([])
         expect(await store.waitingTasks('another')).toEqual([])
-        expect(await store.heldKeys({ ...task, partition: 1 })).toEqual([])
+        expect(await store.held({ ...task, partition: 1 })).toEqual({ keys: [], parked: 0 })
         // An item of the same key in another partition holds nobody up.
         await store.commit({
           claim: other,
@@ -199,7 +199,9 @@ export function collectorContract(name: string, createHarness: () => Promise<Sto
         failed(5, { key: null }),
       )
       await settle({ id: await idOf(4), outcome: 'ignored' })
-      expect([...(await store.heldKeys(task))].sort()).toEqual(['open\xff', 'parked', 'put off'])
+      const { keys, parked } = await store.held(task)
+      expect([...keys].sort()).toEqual(['open\xff', 'parked', 'put off'])
+      expect(parked).toBe(1)
     })
 
     describe('settles', () => {

@@ -241,6 +241,24 @@ describe('parking', () => {
     await t.stop()
   })
 
+  test('tells callbacks which items come from the collector', async () => {
+    const flaky = new Flaky({ 0: 1 })
+    const replayed = table<{ id: number; isReplay: boolean }>('replayed')
+    const t = testDriver(
+      base
+        .tap(({ id }) => void flaky.ask(id))
+        .mapAsync(async (order, ctx) => ({ ...order, async: ctx.isReplay }))
+        .to(replayed, ({ id, async }, ctx) => ({ id, isReplay: async && ctx.isReplay })),
+    )
+    await t.sendAll(orders, numbered(2))
+    await t.replay()
+    expect(t.rows(replayed)).toEqual([
+      { id: 1, isReplay: false },
+      { id: 0, isReplay: true },
+    ])
+    await t.stop()
+  })
+
   test('keeps them waiting while it fails again', async () => {
     const flaky = new Flaky({ 0: 2 })
     const t = testDriver(
@@ -257,6 +275,26 @@ describe('parking', () => {
     ])
     await t.replay()
     expect(ids(t)).toEqual([0, 1, 2])
+    await t.stop()
+  })
+
+  test('breaks the partition off where more would wait than may, and goes on when they do not any more', async () => {
+    const flaky = new Flaky({ 0: 1 })
+    const t = testDriver(
+      base
+        .tap(({ id }) => void flaky.ask(id))
+        .to(out)
+        .errorPolicy({ park: 'key', maxParked: 3 }),
+    )
+    await t.sendAll(orders, numbered(3), keyed)
+    await t.sendAll(orders, numbered(5, 3), ({ id }) => (id === 4 ? { key: 'b' } : keyed))
+    expect([ids(t), t.errors().map(({ offset, state }) => `${offset} ${state}`)]).toEqual([
+      [4],
+      ['0 open', '1 parked', '2 parked', '3 parked'],
+    ])
+    expect(t.commits().at(-1)?.reason).toBe('break')
+    await t.replay()
+    expect([ids(t), t.errors()]).toEqual([[4, 0, 1, 2, 3, 5, 6, 7], []])
     await t.stop()
   })
 

@@ -53,8 +53,11 @@ export function waitingItems(asked: Asked, [app, stream, partition, limit]: read
 /** Keys of a task's items that are not settled. */
 export function heldKeys(asked: Asked, [app, stream, partition]: readonly unknown[]): readonly object[] {
   const rows = visible(asked).filter((row) => isOfTask(row, app, stream, partition) && isUnsettled(row))
-  const keys = new Set(rows.map(({ key }) => key ?? null).filter((key) => key !== null))
-  return [...keys].map((key) => ({ key: bytesOf(key) }))
+  const parked = new Map<string, number>()
+  for (const { key, state } of rows) {
+    if (key !== undefined && key !== null) parked.set(key, (parked.get(key) ?? 0) + (state === 'parked' ? 1 : 0))
+  }
+  return [...parked].map(([key, count]) => ({ key: bytesOf(key), parked: count }))
 }
 
 /** Deletes items that were settled longer ago. */

@@ -62,7 +62,10 @@ const known: readonly Known[] = [
   { text: /^\s*insert into millrace\.errors /, run: collect },
   { text: /^select task\.stream, task\.partition/, run: (asked) => waitingTasks(asked, String(asked.values[0])) },
   { text: /^with blocking as materialized/, run: (asked) => waitingItems(asked, asked.values) },
-  { text: /^select distinct key from millrace\.errors/, run: (asked) => heldKeys(asked, asked.values) },
+  {
+    text: /^select key, \(count\(\*\) filter \(where state = 'parked'\)\)::int as parked from millrace\.errors/,
+    run: (asked) => heldKeys(asked, asked.values),
+  },
   {
     text: /^update millrace\.errors set state = \$1/,
     run: (asked) => {

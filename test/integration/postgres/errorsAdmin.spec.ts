@@ -270,7 +270,7 @@ describe('settling by hand', () => {
     expect(await admin.execute(plan)).toBe(2)
     expect(await states()).toEqual(['1 ignored', '2 ignored', '3 done'])
     expect((await admin.item(app, '2')).remembers).toBe(false)
-    expect(await store.heldKeys(task)).toEqual([])
+    expect(await store.held(task)).toEqual({ keys: [], parked: 0 })
   })
 
   it.each(['ignore', 'delete'] as const)('%s lets those go on that were parked behind the item', async (action) => {
