@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { SettingsError } from '../core/errors.ts'
 import type { EvalOptions } from './commands/eval.ts'
 import type { ProgressOptions, SetOptions } from './commands/progress.ts'
-import type { ReparseOptions } from './commands/reparse.ts'
+import type { ReparseOptions } from './commands/reparseParts.ts'
 import { addErrors, addResume } from './errorsProgram.ts'
 import { type ExitCode, exitCodeOf, exitCodes, exitCodeTexts } from './exitCodes.ts'
 import { errorText, type Output } from './output.ts'
@@ -196,6 +196,10 @@ function addReparse(program: Command, surroundings: Surroundings, settingsOf: (c
     .option('--key <text>', 'only records of this key')
     .option('--fingerprint <hex>', 'only items in the error collector whose errors have this fingerprint')
     .option('--resume <id>', 'go on with a reparse that was interrupted')
+    .option(
+      '--shadow',
+      'run whole topics again into new tables, and swap them: for steps with state and tables without track',
+    )
     .option('--execute', 'do it')
     .option('--json', 'print JSON')
   addSettings(command, ({ path }) => path !== 'from')
@@ -210,6 +214,17 @@ function addReparse(program: Command, surroundings: Surroundings, settingsOf: (c
   addSettings(list, ({ path }) => path === 'group' || path === 'postgres.url')
   list.action(async (options: Pick<ReparseOptions, 'json'>) =>
     (await import('./commands/reparse.ts')).listReparsesOf(settingsOf(list), options, surroundings),
+  )
+  const drop = command
+    .command('drop')
+    .argument('<id>', 'the number that "millrace reparse list" prints')
+    .summary('give up a reparse that was interrupted')
+    .description('Gives up a reparse that was interrupted. One with --shadow loses the tables that it has made.')
+    .option('--execute', 'do it')
+    .option('--json', 'print JSON')
+  addSettings(drop, ({ path }) => path === 'group' || path === 'postgres.url')
+  drop.action(async (id: string, options: Pick<ReparseOptions, 'execute' | 'json'>) =>
+    (await import('./commands/reparseShadow.ts')).drop(id, settingsOf(drop), options, surroundings),
   )
 }
 

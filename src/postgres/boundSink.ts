@@ -10,7 +10,8 @@ export interface PlainBoundSink {
 
 /** A tracked table as the database knows it. */
 export interface TrackedTable {
-  readonly id: number
+  /** Another one, once a table that was made anew has taken its place. */
+  id: number
   /** Columns that have been written so far. */
   readonly columns: Set<string>
 }

@@ -131,7 +131,8 @@ interface ConstraintRow extends pg.QueryResultRow {
 
 const constraintQuery = `
   select k.contype, k.condeferrable, k.confrelid::int8::float8 as refers_to,
-    (select array_agg(a.attname::text) from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)) as columns,
+    (select array_agg(a.attname::text order by array_position(k.conkey, a.attnum)) from pg_attribute a
+      where a.attrelid = k.conrelid and a.attnum = any(k.conkey)) as columns,
     (select array_agg(a.attname::text order by u.n) from unnest(k.conkey) with ordinality u (attnum, n)
       join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.attnum) as paired,
     (select array_agg(a.attname::text order by u.n) from unnest(k.confkey) with ordinality u (attnum, n)
@@ -151,7 +152,7 @@ const uniqueQuery = `
   select i.indexprs is not null as on_expressions, not i.indimmediate as deferrable,
     i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null as arbiter,
     coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) as nulls_equal,
-    (select array_agg(a.attname::text) from pg_attribute a
+    (select array_agg(a.attname::text order by array_position(i.indkey::int2[], a.attnum)) from pg_attribute a
       where a.attrelid = i.indrelid and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])) as columns
   from pg_index i
   where i.indrelid = $1::int8::oid and i.indisunique`

@@ -1,4 +1,5 @@
 /** millrace's own tables and functions, in the schema `millrace`. A migration that was released is never changed. */
+import { shadowSchema } from './shadow/shadowSchema.ts'
 import { stateSchema } from './stateSchema.ts'
 import { trackingSchema } from './trackingSchema.ts'
 
@@ -273,6 +274,7 @@ export const schemaSteps: readonly SchemaStep[] = [
   { name: '0002_errors_wait_and_halt', sql: second },
   { name: '0003_tracking', sql: trackingSchema },
   { name: '0004_state', sql: stateSchema },
+  { name: '0005_shadows', sql: shadowSchema },
 ]
 
 /** The table in which node-pg-migrate notes what was done, as it makes it. */

@@ -10,6 +10,7 @@ import type {
   TaskId,
   WaitingItem,
 } from '../core/store.ts'
+import { textArray } from './arrayLiteral.ts'
 import { deleteSettled, notePlans } from './collectorUpkeep.ts'
 import { commitBatch } from './commit.ts'
 import { Connections, type Link } from './connections.ts'
@@ -19,6 +20,7 @@ import { migrate } from './migrate.ts'
 import { checkSurroundings } from './preconditions.ts'
 import { claimTask, readProgress } from './progress.ts'
 import { type PostgresSettings, postgresTarget } from './settings.ts'
+import { shadowOf } from './shadow/shadowTables.ts'
 import { type BoundSink, bindSink, unknownColumns } from './sinkChecks.ts'
 import { PostgresState } from './state.ts'
 import type { TableBuffer } from './tableBuffer.ts'
@@ -35,15 +37,25 @@ export function createPostgresStore(settings: PostgresSettings): Store {
   return new PostgresStore(new Connections(postgresTarget(settings)))
 }
 
+/** The same over tables that a reparse makes anew: each that is written, in the place of the one that the plan names. */
+export function createShadowStore(settings: PostgresSettings, reparse: number): Store {
+  return new PostgresStore(new Connections(postgresTarget(settings)), (link, name) => shadowOf(link, reparse, name))
+}
+
+/** Which table is written where a plan names another one. */
+type TableFor = (link: Link, name: string) => Promise<string>
+
 /** The store over given connections; {@link createPostgresStore} makes them. */
 export class PostgresStore implements Store {
   readonly state: PostgresState
   readonly #connections: Connections
   readonly #bound = new Map<Sink<never>, BoundSink>()
-  readonly #tracked = new TrackedTasks()
+  #tracked = new TrackedTasks()
+  readonly #tableFor: TableFor
 
-  constructor(connections: Connections) {
+  constructor(connections: Connections, tableFor: TableFor = async (_link, name) => name) {
     this.#connections = connections
+    this.#tableFor = tableFor
     this.state = new PostgresState(connections)
   }
 
@@ -52,7 +64,7 @@ export class PostgresStore implements Store {
     await this.#connections.use('opening the store', async (link) => {
       await checkSurroundings(link, target)
       await migrate(link, target)
-      for (const sink of sinks) this.#bound.set(sink, await bindSink(link, sink))
+      for (const sink of sinks) this.#bound.set(sink, await this.#bind(link, sink))
     })
   }
 
@@ -90,7 +102,11 @@ export class PostgresStore implements Store {
 
   async claim(task: TaskId, starts: readonly SourceProgress[]): Promise<Claim> {
     const doing = `claiming partition ${task.partition} of stream "${task.stream}"`
-    return this.#connections.use(doing, (link) => claimTask(link, task, starts))
+    return this.#connections.use(doing, async (link) => {
+      const claim = await claimTask(link, task, starts)
+      await this.#trackAgain(link)
+      return claim
+    })
   }
 
   async commit(request: CommitRequest): Promise<void> {
@@ -125,10 +141,31 @@ export class PostgresStore implements Store {
     await this.#connections.close()
   }
 
+  async #bind(link: Link, sink: Sink<never>): Promise<BoundSink> {
+    const name = await this.#tableFor(link, sink.name)
+    return { ...(await bindSink(link, { ...sink, name })), sink, name: sink.name }
+  }
+
+  // Tables that were swapped have other numbers, and so have the tasks of their rows. The numbers change in place: buffers hold them.
+  async #trackAgain(link: Link): Promise<void> {
+    const tracked = [...this.#bound.values()].flatMap((bound) => (bound.tracked === undefined ? [] : [bound]))
+    if (tracked.length === 0) return
+    this.#tracked = new TrackedTasks()
+    // It waits for a swap that is under way.
+    const { rows } = await link.query<{ id: number }>(
+      'select id from millrace.tracked_tables where name = any($1::text[]) for share',
+      [textArray(tracked.map(({ table }) => table.quoted))],
+    )
+    const ids = new Set(rows.map(({ id }) => id))
+    for (const { sink, tracked: known } of tracked) {
+      if (known !== undefined && !ids.has(known.id)) known.id = (await this.#bind(link, sink)).tracked?.id ?? known.id
+    }
+  }
+
   // Lines that were made for a column which is gone cannot be written any other way; the error then names it.
   async #readCatalogAgain(link: Link, buffers: readonly TableBuffer[]): Promise<void> {
     for (const { bound, columnNames } of buffers) {
-      const now = await bindSink(link, bound.sink)
+      const now = await this.#bind(link, bound.sink)
       this.#bound.set(bound.sink, now)
       const gone = columnNames.filter((name) => !now.table.columns.has(name))
       if (gone.length > 0) throw unknownColumns(now, gone, columnNames)

@@ -4,11 +4,16 @@ import { SettingsError } from '../core/errors.ts'
 import { requireTopics } from '../core/plan.ts'
 import type { DirectClient } from '../core/source.ts'
 import type { Reparse, ReparseAdmin } from '../postgres/reparseAdmin.ts'
+import type { ShadowAdmin } from '../postgres/shadow/shadowAdmin.ts'
 import { resolvePostgres, resolveSettings, type StartSettings } from '../service/settings.ts'
 import { leavesOf, type Plan } from '../stream.ts'
-import { planReparse, planToResume, type ReparsePlan } from './planReparse.ts'
+import { planReparse, planToResume, type ReparsePlan, requireRunning } from './planReparse.ts'
+import { planShadow, type ShadowPlan } from './planShadow.ts'
 import { type ReparseParts, type ReparseReport, runReparse } from './runReparse.ts'
+import { runShadow, type ShadowReport } from './runShadow.ts'
 import type { Selection } from './selection.ts'
+
+type Hooks = Pick<ReparseParts, 'signal' | 'onProgress'>
 
 /** A plan whose items can be run again. */
 export interface Reparser {
@@ -17,7 +22,11 @@ export interface Reparser {
   /** The same for one that was interrupted. */
   planToResume(id: number): Promise<ReparsePlan>
   /** Does it. */
-  run(plan: ReparsePlan, hooks: Pick<ReparseParts, 'signal' | 'onProgress'>): Promise<ReparseReport>
+  run(plan: ReparsePlan, hooks: Hooks): Promise<ReparseReport>
+  /** What would be done to make the tables anew of whole topics; of all streams where none is named. */
+  planShadow(stream: string | undefined): Promise<ShadowPlan>
+  /** Does that. */
+  runShadow(plan: ShadowPlan, hooks: Hooks): Promise<ShadowReport>
   close(): Promise<void>
 }
 
@@ -28,25 +37,30 @@ export async function openReparse(plan: Plan, settings: StartSettings): Promise<
   const { group: app, kafka, postgres, commit, buffer, logger } = resolveSettings(settings)
   if (kafka === undefined) throw new SettingsError('MR-SETTING', { what: 'a reparse needs "kafka"' })
   const { createDirectClient } = await import('../kafka/directClient.ts')
-  const { createPostgresStore } = await import('../postgres/postgresStore.ts')
+  const { createPostgresStore, createShadowStore } = await import('../postgres/postgresStore.ts')
+  const { createShadowAdmin } = await import('../postgres/shadow/shadowAdmin.ts')
   const admin = await openAdmin(postgres)
+  const shadows = createShadowAdmin(postgres)
   const connect = (): DirectClient => createDirectClient({ ...kafka, groupId: app }, { logger })
-  const planning = { app, leaves, admin, connect }
+  const planning = { app, leaves, admin, connect, shadows }
+  const running = { admin, connect, limits: commit, buffer, clock: systemClock, log: logger }
   return {
     plan: (selection) => planReparse(planning, selection),
     planToResume: (id) => planToResume(planning, id),
     run: (planned, hooks) =>
-      runReparse(planned, {
-        admin,
-        store: createPostgresStore({ ...postgres, logger }),
-        connect,
-        limits: commit,
-        buffer,
-        clock: systemClock,
-        log: logger,
+      runReparse(planned, { ...running, store: createPostgresStore({ ...postgres, logger }), ...hooks }),
+    planShadow: (stream) => planShadow(planning, stream),
+    runShadow: (planned, hooks) =>
+      runShadow(planned, {
+        ...running,
+        shadows,
+        storeOf: ({ id }) => createShadowStore({ ...postgres, logger }, id),
         ...hooks,
       }),
-    close: () => admin.close(),
+    close: async () => {
+      await shadows.close()
+      await admin.close()
+    },
   }
 }
 
@@ -57,6 +71,36 @@ export async function listReparses(postgres: StartSettings['postgres'], app: str
     return await admin.reparses(app)
   } finally {
     await admin.close()
+  }
+}
+
+/** A reparse that would be given up, with the tables that go with it. @throws SettingsError when it is not running */
+export async function planDrop(
+  postgres: StartSettings['postgres'],
+  app: string,
+  id: number,
+): Promise<{ reparse: Reparse; tables: readonly string[] }> {
+  const found = (await listReparses(postgres, app)).find((reparse) => reparse.id === id)
+  const reparse = requireRunning(found, app, id)
+  const tables = await withShadows(postgres, (shadows) => shadows.shadows(reparse))
+  return { reparse, tables: tables.map(({ shadow }) => shadow) }
+}
+
+/** Gives up a reparse. What it has replaced stays replaced; tables that it was making go. */
+export async function dropReparse(postgres: StartSettings['postgres'], reparse: Reparse): Promise<void> {
+  await withShadows(postgres, (shadows) => shadows.drop(reparse))
+}
+
+async function withShadows<T>(
+  postgres: StartSettings['postgres'],
+  work: (shadows: ShadowAdmin) => Promise<T>,
+): Promise<T> {
+  const { createShadowAdmin } = await import('../postgres/shadow/shadowAdmin.ts')
+  const shadows = createShadowAdmin(resolvePostgres(postgres))
+  try {
+    return await work(shadows)
+  } finally {
+    await shadows.close()
   }
 }
 

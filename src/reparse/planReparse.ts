@@ -1,10 +1,11 @@
 /** What a reparse would do: found out before anything is done. */
 import { byStream } from '../core/describe.ts'
-import { SettingsError, SourceError } from '../core/errors.ts'
+import { SettingsError } from '../core/errors.ts'
 import type { PlanLeaf } from '../core/plan.ts'
 import { planHash } from '../core/planHash.ts'
 import type { AssignedPartition, DirectClient } from '../core/source.ts'
 import type { LiveProgress, OldRows, Reparse, ReparseAdmin, ReparseRange } from '../postgres/reparseAdmin.ts'
+import { beyond } from './rangeClient.ts'
 import { type Selection, selectionText } from './selection.ts'
 import { notesOf, type ReparsedStream, reparsedStream } from './steps.ts'
 
@@ -76,14 +77,11 @@ export async function planReparse(parts: PlanningParts, selection: Selection): P
 /** The plan of a reparse that was interrupted, by its number. */
 export async function planToResume(parts: PlanningParts, id: number): Promise<ReparsePlan> {
   const { app, admin } = parts
-  const reparse = (await admin.reparses(app)).find((known) => known.id === id)
-  if (reparse?.state !== 'running') {
-    throw new SettingsError('MR-REPARSE-NONE', {
-      what: `group "${app}" has no reparse ${id} that could go on`,
-      why: reparse === undefined ? undefined : `It is ${reparse.state}.`,
-      fix: `See what there is with "millrace reparse list --group ${app}".`,
-    })
-  }
+  const reparse = requireRunning(
+    (await admin.reparses(app)).find((known) => known.id === id),
+    app,
+    id,
+  )
   const leaves = parts.leaves.filter(({ name }) => reparse.streams.includes(name))
   if (planHash(leaves) !== reparse.plan) {
     throw new SettingsError('MR-REPARSE-PLAN', {
@@ -92,7 +90,13 @@ export async function planToResume(parts: PlanningParts, id: number): Promise<Re
       fix: 'Give the same command as then, without --resume: it begins anew with this plan.',
     })
   }
-  const { fromTime, toTime, ...rest }: Readonly<Record<string, never>> = JSON.parse(reparse.selection)
+  const { fromTime, toTime, shadow, ...rest }: Readonly<Record<string, never>> = JSON.parse(reparse.selection)
+  if (shadow !== undefined) {
+    throw new SettingsError('MR-REPARSE-SHADOW', {
+      what: `reparse ${id} makes tables anew, and goes on without --resume`,
+      fix: 'Give the same command as then, with --shadow.',
+    })
+  }
   const times = {
     ...(fromTime === undefined ? {} : { fromTime: new Date(fromTime) }),
     ...(toTime === undefined ? {} : { toTime: new Date(toTime) }),
@@ -100,7 +104,18 @@ export async function planToResume(parts: PlanningParts, id: number): Promise<Re
   return planReparse(parts, { ...rest, ...times })
 }
 
-function selectedLeaves(leaves: readonly PlanLeaf[], stream: string | undefined): readonly PlanLeaf[] {
+/** @throws SettingsError MR-REPARSE-NONE for one that is not there, or has ended */
+export function requireRunning(reparse: Reparse | undefined, app: string, id: number): Reparse {
+  if (reparse?.state === 'running') return reparse
+  throw new SettingsError('MR-REPARSE-NONE', {
+    what: `group "${app}" has no reparse ${id} that could go on`,
+    why: reparse === undefined ? undefined : `It is ${reparse.state}.`,
+    fix: `See what there is with "millrace reparse list --group ${app}".`,
+  })
+}
+
+/** Leaves of the stream that was asked for; of all streams when it was none. */
+export function selectedLeaves(leaves: readonly PlanLeaf[], stream: string | undefined): readonly PlanLeaf[] {
   if (stream === undefined) return leaves
   const own = leaves.filter(({ name }) => name === stream)
   if (own.length > 0) return own
@@ -110,7 +125,7 @@ function selectedLeaves(leaves: readonly PlanLeaf[], stream: string | undefined)
   })
 }
 
-function sameStreams(reparse: Reparse, streams: readonly ReparsedStream[]): boolean {
+export function sameStreams(reparse: Reparse, streams: readonly Pick<ReparsedStream, 'name'>[]): boolean {
   return streams.length === reparse.streams.length && streams.every(({ name }) => reparse.streams.includes(name))
 }
 
@@ -150,9 +165,9 @@ async function findRanges(
 }
 
 /** All that the service has done. */
-function wholeRanges(
+export function wholeRanges(
   app: string,
-  streams: readonly ReparsedStream[],
+  streams: readonly Pick<ReparsedStream, 'name' | 'source'>[],
   live: readonly LiveProgress[],
   { partition }: Selection,
 ): readonly ReparseRange[] {
@@ -186,14 +201,7 @@ async function narrowed(
   { fromOffset, toOffset, fromTime, toTime, key, fingerprint }: Selection,
 ): Promise<ReparseRange | undefined> {
   const { end } = await partition.bounds()
-  if (whole.to > end) {
-    throw new SourceError('MR-SOURCE-BEYOND', {
-      what: `the service is at ${whole.to}, but the log ends at ${end}`,
-      why: 'The topic was recreated, or progress belongs to another cluster.',
-      fix: 'Look with "millrace progress show".',
-      place: { stream: whole.stream, topic: whole.topic, partition: whole.partition },
-    })
-  }
+  if (whole.to > end) throw beyond(whole, end)
   const from = Math.max(
     whole.from,
     fromOffset ?? 0,

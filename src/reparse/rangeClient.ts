@@ -1,4 +1,5 @@
 /** A source that holds what a reparse runs again, and nothing else: ranges of partitions, read without joining a group. */
+import { SourceError } from '../core/errors.ts'
 import type { RecordChunk } from '../core/record.ts'
 import { recordListChunk } from '../core/recordListChunk.ts'
 import type { AssignedPartition, DirectClient, LogBounds, SourceClient } from '../core/source.ts'
@@ -17,11 +18,46 @@ export interface Gap {
   readonly to: number
 }
 
+/** Where a range ends for now; it may be moved on. */
+export class MovableEnd {
+  #to: number
+  #wake: (() => void)[] = []
+
+  constructor(to: number) {
+    this.#to = to
+  }
+
+  get to(): number {
+    return this.#to
+  }
+
+  moveTo(to: number): void {
+    this.#to = Math.max(to, this.#to)
+    for (const wake of this.#wake.splice(0)) wake()
+  }
+
+  /** Resolves when the end is behind `position`, or when the signal aborts. */
+  async isBehind(position: number, signal: AbortSignal): Promise<void> {
+    while (this.#to <= position && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          signal.removeEventListener('abort', wake)
+          resolve()
+        }
+        this.#wake.push(wake)
+        signal.addEventListener('abort', wake)
+      })
+    }
+  }
+}
+
 export interface RangeClientParts {
   readonly source: DirectClient
   readonly ranges: readonly ReparseRange[]
   readonly filter: RangeFilter
   readonly onGap: (gap: Gap) => void
+  /** Where ranges end, where that moves. Default: where they say. */
+  readonly ends?: ReadonlyMap<ReparseRange, MovableEnd>
 }
 
 export class RangeClient implements SourceClient {
@@ -53,58 +89,70 @@ export class RangeClient implements SourceClient {
   }
 
   #ranged(partition: AssignedPartition, range: ReparseRange): AssignedPartition {
-    const { filter, onGap } = this.#parts
+    const { filter, onGap, ends } = this.#parts
+    const end = ends?.get(range) ?? new MovableEnd(range.to)
     return {
       topic: partition.topic,
       partition: partition.partition,
       revoked: partition.revoked,
       // What is gone from the log is passed over, and told.
-      bounds: async (): Promise<LogBounds> => ({ start: range.from, end: range.to }),
+      bounds: async (): Promise<LogBounds> => ({ start: range.from, end: end.to }),
       offsetAt: (timestampMs) => partition.offsetAt(timestampMs),
       recordAt: (offset) => partition.recordAt(offset),
-      read: (offset) => readRange(partition, range, offset, filter, onGap),
+      read: (offset) => readRange({ partition, range, end, wants: wanted(range, filter), onGap }, offset),
       hint: () => {},
     }
   }
 }
 
-async function* readRange(
-  partition: AssignedPartition,
-  range: ReparseRange,
+interface Reading extends Pick<RangeClientParts, 'onGap'> {
+  readonly partition: AssignedPartition
+  readonly range: ReparseRange
+  readonly end: MovableEnd
+  readonly wants: (chunk: RecordChunk, index: number) => boolean
+}
+
+/** A partition ends when it is revoked, and not before. */
+async function* readRange(reading: Reading, offset: number): AsyncIterable<RecordChunk> {
+  const { partition, end } = reading
+  let position = offset
+  while (!partition.revoked.aborted) {
+    for await (const chunk of readUpTo(reading, position, end.to)) {
+      position = chunk.nextOffset
+      yield chunk
+    }
+    await end.isBehind(position, partition.revoked)
+  }
+}
+
+async function* readUpTo(
+  { partition, range, wants, onGap }: Reading,
   offset: number,
-  filter: RangeFilter,
-  onGap: (gap: Gap) => void,
+  to: number,
 ): AsyncIterable<RecordChunk> {
   const { start } = await partition.bounds()
-  const wants = wanted(range, filter)
   let expected = offset
-  const gap = (to: number) => {
-    const end = Math.min(to, range.to)
+  const gap = (next: number) => {
+    const end = Math.min(next, to)
     if (end > expected) onGap({ range, from: expected, to: end })
   }
-  if (start > offset) {
+  if (start > offset && offset < to) {
     gap(start)
-    expected = Math.min(start, range.to)
-    yield emptyChunk(partition, expected, range.to)
+    expected = Math.min(start, to)
+    yield emptyChunk(partition, expected, to)
   }
-  if (expected < range.to) {
-    for await (const chunk of partition.read(expected)) {
-      for (let index = 0; index < chunk.size; index += 1) {
-        gap(chunk.offset(index))
-        expected = chunk.offset(index) + 1
-        if (expected > range.to) break
-      }
-      gap(chunk.nextOffset)
-      expected = chunk.nextOffset
-      yield within(chunk, range, wants)
-      if (expected >= range.to) break
+  if (expected >= to) return
+  for await (const chunk of partition.read(expected)) {
+    for (let index = 0; index < chunk.size; index += 1) {
+      gap(chunk.offset(index))
+      expected = chunk.offset(index) + 1
+      if (expected > to) break
     }
+    gap(chunk.nextOffset)
+    expected = chunk.nextOffset
+    yield within(chunk, to, wants)
+    if (expected >= to) return
   }
-  // A partition ends when it is revoked, and not before.
-  await new Promise<void>((resolve) => {
-    if (partition.revoked.aborted) resolve()
-    else partition.revoked.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
 
 function emptyChunk({ topic, partition }: AssignedPartition, nextOffset: number, endOffset: number): RecordChunk {
@@ -112,16 +160,12 @@ function emptyChunk({ topic, partition }: AssignedPartition, nextOffset: number,
 }
 
 /** What of a chunk is run again. */
-function within(
-  chunk: RecordChunk,
-  range: ReparseRange,
-  wants: (chunk: RecordChunk, index: number) => boolean,
-): RecordChunk {
+function within(chunk: RecordChunk, to: number, wants: (chunk: RecordChunk, index: number) => boolean): RecordChunk {
   const indexes: number[] = []
   for (let index = 0; index < chunk.size; index += 1) {
-    if (chunk.offset(index) < range.to && wants(chunk, index)) indexes.push(index)
+    if (chunk.offset(index) < to && wants(chunk, index)) indexes.push(index)
   }
-  const nextOffset = Math.min(chunk.nextOffset, range.to)
+  const nextOffset = Math.min(chunk.nextOffset, to)
   if (indexes.length === chunk.size && nextOffset === chunk.nextOffset) return chunk
   const at = (index: number): number => {
     const there = indexes[index]
@@ -134,7 +178,7 @@ function within(
     size: indexes.length,
     byteSize: chunk.byteSize,
     nextOffset,
-    endOffset: range.to,
+    endOffset: to,
     offset: (index) => chunk.offset(at(index)),
     timestamp: (index) => chunk.timestamp(at(index)),
     key: (index) => chunk.key(at(index)),
@@ -153,4 +197,14 @@ function wanted({ offsets }: ReparseRange, { key }: RangeFilter): (chunk: Record
     if (chosen !== undefined && !chosen.has(chunk.offset(index))) return false
     return key === undefined || chunk.key(index)?.equals(key) === true
   }
+}
+
+/** The service is at an offset that the log does not have. */
+export function beyond({ stream, topic, partition, to }: ReparseRange, end: number): SourceError {
+  return new SourceError('MR-SOURCE-BEYOND', {
+    what: `the service is at ${to}, but the log ends at ${end}`,
+    why: 'The topic was recreated, or progress belongs to another cluster.',
+    fix: 'Look with "millrace progress show".',
+    place: { stream, topic, partition },
+  })
 }

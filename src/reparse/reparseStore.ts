@@ -82,6 +82,6 @@ export function untracked(name: string): StoreError {
   return new StoreError('MR-REPARSE-UNTRACKED', {
     what: `table "${name}" is not tracked, so a reparse would write its rows a second time`,
     why: 'Nobody remembers which of its rows an item has made.',
-    fix: `Describe it as table('${name}', { track: true }) and run the service with it; items that were run before that are run again with --shadow.`,
+    fix: `Describe it as table('${name}', { track: true }) and run the service with it; items that were run before that are run again with --shadow, which makes the whole table anew.`,
   })
 }

@@ -65,7 +65,8 @@ export interface ReparseReport {
   readonly broken: readonly BrokenRange[]
 }
 
-const stopMs = 6_000
+/** Milliseconds that open batches have to end in. */
+export const stopMs = 6_000
 /** Gaps that are remembered one by one: a compacted log may have one behind every record. */
 const maxGaps = 1_000
 
@@ -153,7 +154,7 @@ class RunningReparse {
       const task = this.#taskOf(range)
       if (task?.committedTo !== undefined) this.#positions.set(range, task.committedTo)
       if (this.#isDone(range) || task?.state === 'parked') return true
-      if (task === undefined) throw this.#takenOver(range)
+      if (task === undefined) throw takenOver(this.#reparse, range)
       return false
     })
   }
@@ -209,16 +210,18 @@ class RunningReparse {
     const rows = lost.length === 0 ? [] : await this.#parts.admin.oldRows(this.#plan.app, lost)
     return rows.filter((found) => found.rows > 0)
   }
-
-  #takenOver({ stream, partition }: ReparseRange): StoreError {
-    return new StoreError('MR-REPARSE-TAKEN', {
-      what: `somebody else has taken over reparse ${this.#reparse.id}: stream "${stream}", partition ${partition}`,
-      why: 'The same command was started a second time.',
-      fix: 'Let that one finish.',
-    })
-  }
 }
 
-function add(sum: OutcomeCounts, counts: OutcomeCounts): void {
+/** Another process runs the same one. */
+export function takenOver({ id }: Reparse, { stream, partition }: ReparseRange): StoreError {
+  return new StoreError('MR-REPARSE-TAKEN', {
+    what: `somebody else has taken over reparse ${id}: stream "${stream}", partition ${partition}`,
+    why: 'The same command was started a second time.',
+    fix: 'Let that one finish.',
+  })
+}
+
+/** Adds counts to others. */
+export function add(sum: OutcomeCounts, counts: OutcomeCounts): void {
   for (const name of Object.keys(counts) as OutcomeName[]) sum[name] += counts[name]
 }

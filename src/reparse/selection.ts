@@ -17,8 +17,14 @@ export interface Selection {
   readonly fingerprint?: string | undefined
 }
 
+/** Whole topics, into tables beside those that are there. */
+export interface ShadowSelection {
+  readonly shadow: true
+  readonly stream?: string | undefined
+}
+
 /** The same for selections that mean the same: by it a reparse is found again that was interrupted. */
-export function selectionText(selection: Selection): string {
+export function selectionText(selection: Selection | ShadowSelection): string {
   const given = Object.entries(selection).filter(([, value]) => value !== undefined)
   return JSON.stringify(Object.fromEntries(given.sort(([a], [b]) => (a < b ? -1 : 1))))
 }

@@ -16,7 +16,14 @@ export interface ReparsedStream {
  * items between would give something else.
  */
 function keepsState(node: PlanNode): boolean {
-  return node.kind === 'rx'
+  return node.kind === 'rx' || (node.kind === 'operator' && node.operator.mode === 'keyed')
+}
+
+/** Names of steps whose state is nowhere but in memory. */
+export function keepsInMemory(leaves: readonly PlanLeaf[]): string[] {
+  const nodes = stepsOf(leaves)
+  const names = nameSteps(nodes)
+  return nodes.flatMap((node) => (node.kind === 'rx' ? (names.get(node) ?? []) : []))
 }
 
 /** @throws PlanError, StoreError for a stream of which items cannot be run again on their own */

@@ -53,7 +53,8 @@ export class BudgetCount {
 
   /** Says why the stream is to be halted; undefined while it may go on. */
   exceeded({ inARow, share }: Required<ErrorBudget>): string | undefined {
-    if (this.#inARow >= inARow) return `${this.#inARow} items in a row were collected`
+    if (this.#inARow >= inARow)
+      return this.#inARow === 1 ? '1 item was collected' : `${this.#inARow} items in a row were collected`
     if (this.#collected <= share * windowSize) return undefined
     return `${this.#collected} of the last ${windowSize} items were collected`
   }

@@ -363,7 +363,8 @@ export class Task {
     const { clock, partition, source } = this.#info
     const batch = this.#batch
     this.#isAwaited = false
-    const items = await this.#settings.store.takeWaiting(this.#claim as Claim, maxWaitingItems)
+    const atMost = Math.min(maxWaitingItems, this.#maxItems)
+    const items = await this.#settings.store.takeWaiting(this.#claim as Claim, atMost)
     if (items.length === 0) return this.#holdKeys()
     this.#enter('filling')
     batch.open(clock.now(), items)
@@ -427,7 +428,7 @@ export class Task {
     return new HaltedError('MR-HALTED', {
       what: `stream "${stream}" is halted: ${reason}`,
       why: 'Its error budget is used up; going on could move the whole topic into the error collector.',
-      fix: `Look into millrace.errors, mend the plan and start it. To go on as it is: update millrace.progress set halted = null, budget = null where app = '${app.replaceAll("'", "''")}'.`,
+      fix: `See what has failed: millrace errors list --group ${app} --stream ${stream}. Mend the plan and start it; to go on as it is: millrace resume --group ${app} --stream ${stream} --execute.`,
       place: { stream, topic: source.name, partition },
     })
   }

@@ -1,5 +1,4 @@
 /** `millrace reparse`: runs items again, and puts their new rows in the place of the old ones. Planned before done. */
-import { constants } from 'node:os'
 import { systemClock } from '../../core/clock.ts'
 import { SettingsError } from '../../core/errors.ts'
 import { listReparses, openReparse } from '../../reparse/openReparse.ts'
@@ -12,26 +11,7 @@ import { columns, type Output } from '../output.ts'
 import { count, ProgressLine } from '../progressLine.ts'
 import { requireBrokers, requireGroup, requirePostgres } from '../required.ts'
 import { type CliSettings, parseTime } from '../settings.ts'
-
-export interface ReparseOptions {
-  readonly stream?: string
-  readonly partition?: string
-  readonly fromOffset?: string
-  readonly toOffset?: string
-  readonly fromTime?: string
-  readonly toTime?: string
-  readonly key?: string
-  readonly fingerprint?: string
-  readonly resume?: string
-  readonly execute?: boolean
-  readonly json?: boolean
-}
-
-export interface ReparseSurroundings extends Output {
-  readonly cwd: string
-  /** Whether somebody watches what goes to `err`. */
-  readonly terminal?: boolean | undefined
-}
+import { outcomesText, type ReparseOptions, type ReparseSurroundings, untilSignal } from './reparseParts.ts'
 
 export async function reparse(
   file: string,
@@ -49,6 +29,8 @@ export async function reparse(
     postgres: requirePostgres(settings),
   })
   try {
+    if (options.shadow === true)
+      return await (await import('./reparseShadow.ts')).reparseShadow(reparser, options, surroundings)
     const planned =
       options.resume === undefined
         ? await reparser.plan(selection)
@@ -85,11 +67,16 @@ export async function listReparsesOf(
     id,
     state,
     streams.join(', '),
-    selection === '{}' ? 'everything' : selection,
+    selectionOfReparse(selection),
     startedAt.toISOString(),
     endedAt?.toISOString() ?? '',
   ])
   out(`${columns(['id', 'state', 'streams', 'selection', 'started at', 'ended at'], rows)}\n`)
+}
+
+function selectionOfReparse(selection: string): string {
+  if (selection === '{}') return 'everything'
+  return selection === '{"shadow":true}' ? 'everything, into new tables' : selection
 }
 
 function print(
@@ -102,7 +89,11 @@ function print(
 }
 
 function selectionOf(options: ReparseOptions): Selection {
-  const { stream, partition, fromOffset, toOffset, fromTime, toTime, key, fingerprint, resume } = options
+  const { stream, partition, fromOffset, toOffset, fromTime, toTime, key, fingerprint, resume, shadow } = options
+  const part = { partition, fromOffset, toOffset, fromTime, toTime, key, fingerprint, resume }
+  if (shadow === true && Object.values(part).some((value) => value !== undefined)) {
+    throw refused('--shadow runs whole topics again, and takes no other selection than --stream')
+  }
   const selection = { stream, partition, fromOffset, toOffset, fromTime, toTime, key, fingerprint }
   const given = Object.entries(selection).filter(([, value]) => value !== undefined)
   if (resume !== undefined && given.length > 0) {
@@ -165,13 +156,10 @@ function planText(plan: ReparsePlan, execute: boolean): string {
 }
 
 function reportText({ id, state, items, rows, outcomes, streams, gone, broken }: ReparseReport): string {
-  const told = (counts: ReparseReport['outcomes']) =>
-    Object.entries(counts)
-      .filter(([, number]) => number > 0)
-      .map(([name, number]) => `${count(number)} ${name}`)
-      .join(', ')
-  const lines = [`reparse ${id}: ${count(items)} items, ${count(rows)} rows${items === 0 ? '' : `; ${told(outcomes)}`}`]
-  for (const [name, counts] of Object.entries(streams)) lines.push(`  stream "${name}": ${told(counts)}`)
+  const lines = [
+    `reparse ${id}: ${count(items)} items, ${count(rows)} rows${items === 0 ? '' : `; ${outcomesText(outcomes)}`}`,
+  ]
+  for (const [name, counts] of Object.entries(streams)) lines.push(`  stream "${name}": ${outcomesText(counts)}`)
   for (const { table, rows: kept } of gone) {
     lines.push(`  ${count(kept)} rows of ${table} stay as they were: the log has their records no more`)
   }
@@ -192,21 +180,5 @@ function planJson({ app, streams, ranges, oldRows, gone, notes, resumes, drops }
     notes,
     resumes: resumes?.id ?? null,
     drops: drops?.id ?? null,
-  }
-}
-
-/** The first signal ends the work after the batch at hand, the second the process. */
-async function untilSignal<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const stopping = new AbortController()
-  const handle = (signal: NodeJS.Signals) => {
-    if (stopping.signal.aborted) process.exit(128 + constants.signals[signal])
-    stopping.abort()
-  }
-  const signals = ['SIGINT', 'SIGTERM'] as const
-  for (const signal of signals) process.on(signal, handle)
-  try {
-    return await work(stopping.signal)
-  } finally {
-    for (const signal of signals) process.off(signal, handle)
   }
 }

@@ -62,7 +62,7 @@ const blockers: readonly Blocker[] = [
     fix: afterwards,
   },
   {
-    sql: dependents('pg_class', 'd.objid::regclass::text') + ` and d.refclassid = 'pg_type'::regclass`,
+    sql: `${dependents('pg_class', 'd.objid::regclass::text')} and d.refclassid = 'pg_type'::regclass`,
     why: (name) => `Columns of ${name} have its rows as their type.`,
     fix: rename,
   },

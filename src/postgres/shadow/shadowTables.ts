@@ -7,10 +7,12 @@ import { readTable } from '../catalog.ts'
 import type { Link } from '../connections.ts'
 import { checkShadowable, type Original, refusedShadow } from './blockers.ts'
 
-/** A table and the one that is made in its place. Both qualified and quoted for SQL. */
+/** A table and the one that is made in its place. Names are qualified and quoted for SQL. */
 export interface Shadow {
   readonly name: string
   readonly shadow: string
+  /** What the table is called when the other one has its name. */
+  readonly before: string
 }
 
 /** Any number, as long as it is ours alone: tasks meet tables at the same time. */
@@ -21,7 +23,7 @@ export async function readShadows(link: Link, reparse: number): Promise<readonly
     'select name, shadow from millrace.shadows where reparse = $1 order by name',
     [reparse],
   )
-  return rows
+  return rows.map((row) => ({ ...row, before: row.shadow.replace(/_shadow("?)$/, '_before$1') }))
 }
 
 /** Tables by the names that a plan gives them, without those that are not there: opening the store tells of them. */
@@ -107,7 +109,7 @@ async function inTransactionMake(link: Link, reparse: number, { oid, quoted }: O
     throw refusedShadow(
       quoted,
       `Reparse ${taken[0].reparse} is about to do it.`,
-      `Let it finish, with --resume ${taken[0].reparse}, or give it up: millrace reparse drop ${taken[0].reparse} --execute.`,
+      `Give its command again, to let it finish, or give it up: millrace reparse drop ${taken[0].reparse} --execute.`,
     )
   }
   await link.query(

@@ -2,10 +2,13 @@
 import { systemClock } from '../../../src/core/clock.ts'
 import { silentLogger } from '../../../src/core/logger.ts'
 import type { AssignedPartition, DirectClient } from '../../../src/core/source.ts'
-import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
+import { createPostgresStore, createShadowStore } from '../../../src/postgres/postgresStore.ts'
 import { createReparseAdmin } from '../../../src/postgres/reparseAdmin.ts'
+import { createShadowAdmin } from '../../../src/postgres/shadow/shadowAdmin.ts'
 import { planReparse } from '../../../src/reparse/planReparse.ts'
+import { planShadow } from '../../../src/reparse/planShadow.ts'
 import { type ReparseParts, type ReparseReport, runReparse } from '../../../src/reparse/runReparse.ts'
+import { runShadow, type ShadowReport } from '../../../src/reparse/runShadow.ts'
 import type { Selection } from '../../../src/reparse/selection.ts'
 import { type App, start } from '../../../src/service/start.ts'
 import { leavesOf, type Plan } from '../../../src/stream.ts'
@@ -64,6 +67,35 @@ export async function reparse(
       ...more,
     })
   } finally {
+    await admin.close()
+  }
+}
+
+/** Makes the tables of a plan anew, as `millrace reparse --shadow --execute` does. */
+export async function shadow(
+  plan: Plan,
+  { broker, url, group, maxItems = 10_000 }: Surroundings,
+  stream?: string,
+  more: Partial<ReparseParts> = {},
+): Promise<ShadowReport> {
+  const admin = createReparseAdmin({ url })
+  const shadows = createShadowAdmin({ url })
+  try {
+    const connect = () => directOver(broker)
+    const planned = await planShadow({ app: group, leaves: leavesOf(plan), admin, connect, shadows }, stream)
+    return await runShadow(planned, {
+      admin,
+      shadows,
+      storeOf: ({ id }) => createShadowStore({ url }, id),
+      connect,
+      limits: { ...limits, maxItems },
+      buffer: { maxBytes: 2 ** 26, maxItems: 100_000 },
+      clock: systemClock,
+      log: silentLogger,
+      ...more,
+    })
+  } finally {
+    await shadows.close()
     await admin.close()
   }
 }

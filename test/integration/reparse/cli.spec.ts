@@ -6,7 +6,8 @@ import { until } from '../../support/until.ts'
 import { Cli, cli } from '../service/_cli.ts'
 
 const plan = 'test/integration/reparse/flightsPlan.ts'
-const kills = 10
+/** Of each kind of reparse. Ten of them take two minutes. */
+const kills = Number(process.env.REPARSE_KILLS ?? 3)
 const records = 12_000
 const partitions = 2
 const origins = ['las', 'ord', 'sfo'] as const
@@ -50,10 +51,12 @@ const millrace = (version: 1 | 2, ...args: string[]) => cli(args, optionsOf(vers
 const isIgnored = ({ id }: Flight) => id % 100 === 7
 const isNoResult = ({ id }: Flight) => id % 100 === 8
 
+const isMade = (one: Flight) => !isIgnored(one) && !isNoResult(one)
+
 /** What is there when these flights were run again by the second version, and those were not. */
 function expected(again: readonly Flight[], before: readonly Flight[] = []) {
   const old = [...before, ...again.filter(isIgnored)]
-  const now = again.filter((one) => !isIgnored(one) && !isNoResult(one))
+  const now = again.filter(isMade)
   const totals = new Map<string, { flights: number; longest: number }>()
   const count = (origin: string, { delay }: Flight) => {
     const { flights, longest } = totals.get(origin) ?? { flights: 0, longest: 0 }
@@ -125,6 +128,17 @@ describe('on a few flights', () => {
   })
 })
 
+/** Waits until a command has committed some more, and kills it. */
+async function killLater(what: string, args: readonly string[], position: () => Promise<number>): Promise<void> {
+  const before = await position()
+  const running = new Cli(args, optionsOf(2))
+  const enough = before + randomInt(1, Math.floor(records / (kills + 4)))
+  await until(`${what} has come further`, async () => (await position()) >= enough || running.process.exitCode !== null)
+  expect(running.process.exitCode).toBeNull()
+  running.process.kill('SIGKILL')
+  await running.ended
+}
+
 describe(`killed ${kills} times`, () => {
   beforeAll(() => scene(records))
 
@@ -137,18 +151,8 @@ describe(`killed ${kills} times`, () => {
       )
       return row?.at ?? 0
     }
-    let killed = 0
-    for (; killed < kills; killed += 1) {
-      const before = await position()
-      const running = new Cli(['reparse', plan, '--execute', '--json'], optionsOf(2))
-      const enough = before + randomInt(1, Math.floor(records / (kills + 4)))
-      await until(
-        `reparse ${killed} has come further`,
-        async () => (await position()) >= enough || running.process.exitCode !== null,
-      )
-      expect(running.process.exitCode).toBeNull()
-      running.process.kill('SIGKILL')
-      await running.ended
+    for (let killed = 0; killed < kills; killed += 1) {
+      await killLater(`reparse ${killed}`, ['reparse', plan, '--execute', '--json'], position)
       await send([flight(records + killed)])
     }
     const last = await millrace(2, 'reparse', plan, '--execute')
@@ -166,5 +170,46 @@ describe(`killed ${kills} times`, () => {
     expect(await found()).toEqual(expected(all(records), later))
     expect(await database.query('select state from millrace.reparses')).toEqual([{ state: 'done' }])
     expect(await database.query(`select * from millrace.progress where stream <> 'flights'`)).toEqual([])
+  })
+})
+
+describe(`into new tables, killed ${kills} times`, () => {
+  beforeAll(() => scene(records))
+
+  test('ends as a fresh run does, while the service goes on', { timeout: 300_000 }, async () => {
+    expect(await millrace(1, 'run', plan, '--until-caught-up')).toMatchObject({ code: 0, err: '' })
+    const service = new Cli(['run', plan], optionsOf(2))
+    await until('the service runs', () => service.has('reading'))
+    const command = ['reparse', plan, '--shadow', '--execute']
+    const position = async () => {
+      const [row] = await database.query<{ at: number | null }>(
+        'select sum(next_offset)::float8 as at from millrace.progress where app <> $1',
+        [group],
+      )
+      return row?.at ?? 0
+    }
+    for (let killed = 0; killed < kills; killed += 1) {
+      await killLater(`reparse ${killed}`, command, position)
+      await send([flight(records + killed)])
+    }
+    const last = await millrace(2, ...command)
+    expect(last).toMatchObject({ code: 0 })
+    expect(last.out).toContain('Goes on with reparse 1, which was interrupted.')
+    expect(last.out).toContain('drop table public.delayed_before, public.flights_before, public.totals_before;')
+    await send([flight(records + kills)])
+    await until('the service goes on with the new tables', async () => {
+      const [row] = await database.query<{ done: number }>(
+        `select count(*)::int as done from flights where id >= ${records}`,
+      )
+      return row?.done === all(records + kills + 1).filter((one) => one.id >= records && isMade(one)).length
+    })
+    service.process.kill('SIGTERM')
+    expect((await service.ended).code).toBe(0)
+    expect(await found()).toEqual(expected(all(records + kills + 1).filter((one) => !isIgnored(one))))
+    expect(await database.query('select state from millrace.reparses')).toEqual([{ state: 'done' }])
+    expect(await database.query('select distinct app from millrace.progress')).toEqual([{ app: group }])
+    expect(await database.query('select count(*)::int as n from flights_before')).toEqual([
+      { n: expect.toSatisfy((n: number) => n >= records) },
+    ])
   })
 })

@@ -57,7 +57,7 @@ export class Cli {
 
   log(): Readonly<Record<string, unknown>>[] {
     const complete = this.out.split('\n').slice(0, -1)
-    return complete.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Record<string, unknown>)
+    return complete.filter((line) => line.startsWith('{"')).map((line) => JSON.parse(line) as Record<string, unknown>)
   }
 
   has(message: string): boolean {
