@@ -14,6 +14,8 @@ interface Feature {
   /** What the plan without it is. */
   readonly baseline: string
   readonly tables: readonly BenchTable[]
+  /** Those of the plan without it, where they are others. */
+  readonly tablesWithout?: readonly BenchTable[]
   /** Events that leave no row: on both sides, or with the feature only. */
   readonly undone?: { readonly is: (id: number) => boolean; readonly on: 'both' | 'with' }
   /** Whether those that leave no row are collected, because Postgres refuses it. */
@@ -52,6 +54,20 @@ export const features: readonly Workload[] = [
     title: 'one row in 5,000 items that a foreign key refuses',
     tables: ['bench_tied'] as const,
   },
+  {
+    name: 'track',
+    title: 'W1 into a table that remembers which item made each row',
+    baseline: 'the same into a table that does not',
+    tables: ['bench_tracked'] as const,
+    tablesWithout: ['bench_events'] as const,
+  },
+  {
+    name: 'track-add',
+    title: 'sums for each of 100,000 accounts, and what each item gave to them',
+    baseline: 'the sums alone',
+    tables: ['bench_totals_tracked'] as const,
+    tablesWithout: ['bench_totals'] as const,
+  },
 ].map((feature: Feature) => ({
   name: feature.name,
   title: feature.title,
@@ -65,7 +81,7 @@ async function measureFeature(stage: Stage, feature: Feature, options: BenchOpti
   const run = (workload: string, hasFeature: boolean) => async () => {
     const report = await stage.run({ side: 'millrace', workload, topic, records })
     const isUndone = hasFeature || feature.undone?.on === 'both' ? feature.undone?.is : undefined
-    for (const table of feature.tables) {
+    for (const table of hasFeature ? feature.tables : (feature.tablesWithout ?? feature.tables)) {
       await assertRows(stage, { table, records, isUndone }, workload)
     }
     await assertCollected(stage, isPoisoned && hasFeature ? poisoned(records) : 0, workload)

@@ -43,6 +43,10 @@ const columns = `
     id bigint not null, account text not null, kind text not null,
     cents bigint not null, country text not null, at timestamptz not null`
 
+/** What events add up to: one row for each account. */
+const totals = `
+    account text primary key, events bigint not null, ids numeric not null, cents bigint not null`
+
 /** The tables that runs write to, each with what it refuses. */
 const written = {
   bench_events: columns,
@@ -50,6 +54,9 @@ const written = {
   bench_checked: `${columns}, check (cents >= 0)`,
   bench_keyed: `${columns}, primary key (id)`,
   bench_tied: `${columns}, foreign key (country) references bench_countries`,
+  bench_tracked: columns,
+  bench_totals: totals,
+  bench_totals_tracked: totals,
 } as const
 
 export type BenchTable = keyof typeof written
@@ -63,6 +70,10 @@ const tables = `
   create table if not exists baseline_progress (
     app text, partition integer, next_offset bigint not null, counted bigint not null, primary key (app, partition)
   )`
+
+/** What items gave to rows of the runs before. */
+const forgetTracks = `do $$ begin
+  if to_regclass('millrace.contributions') is not null then truncate millrace.contributions; end if; end $$`
 
 export async function createStage(services: Services, say: (text: string) => void): Promise<Stage> {
   const database = new pg.Client(services.url)
@@ -93,6 +104,7 @@ export async function createStage(services: Services, say: (text: string) => voi
     },
     async run({ side, workload, topic, records }) {
       await database.query(`truncate ${Object.keys(written).join(', ')}`)
+      await database.query(forgetTracks)
       await database.query('checkpoint')
       const group = `bench-${runId}-${side}-${++made}`
       const task: ChildTask = { ...services, workload, topic, group, partitions, records }
@@ -134,7 +146,9 @@ export interface Held {
 export async function assertRows(stage: Stage, held: Held, who: string): Promise<void> {
   const { table = 'bench_events', records, isUndone } = held
   const { rows } = await stage.database.query<Record<keyof Expected, string>>(
-    `select count(*) as rows, coalesce(sum(id), 0) as ids, coalesce(sum(cents), 0) as cents from ${table}`,
+    table.startsWith('bench_totals')
+      ? `select coalesce(sum(events), 0) as rows, coalesce(sum(ids), 0) as ids, coalesce(sum(cents), 0) as cents from ${table}`
+      : `select count(*) as rows, coalesce(sum(id), 0) as ids, coalesce(sum(cents), 0) as cents from ${table}`,
   )
   const expected = expectedRows(records, isUndone)
   for (const name of ['rows', 'ids', 'cents'] as const) {

@@ -32,6 +32,20 @@ function poison(tableName: string, spoilt: (row: EventRow) => EventRow): PlanMak
 
 const asTheyAre = (row: EventRow): EventRow => row
 
+const tracked = table<EventRow>('bench_tracked', { track: true })
+
+/** A sum for each account. */
+function sums(tableName: string, track: boolean): PlanMaker {
+  const target = table<{
+    readonly account: string
+    readonly events: number
+    readonly ids: number
+    readonly cents: number
+  }>(tableName, { key: 'account', onConflict: { events: 'add', ids: 'add', cents: 'add' }, track })
+  return (topicName, observed) =>
+    rows(topicName, observed).to(target, ({ id, account, cents }) => ({ account, events: 1, ids: id, cents }))
+}
+
 export const featurePlans: Readonly<Record<string, PlanMaker>> = {
   signals,
   'signals-without': signalsWithout,
@@ -41,4 +55,8 @@ export const featurePlans: Readonly<Record<string, PlanMaker>> = {
   'poison-unique-without': poison('bench_keyed', asTheyAre),
   'poison-foreign': poison('bench_tied', (row) => ({ ...row, country: 'nowhere' })),
   'poison-foreign-without': poison('bench_tied', asTheyAre),
+  track: (topicName, observed) => rows(topicName, observed).to(tracked),
+  'track-without': (topicName, observed) => rows(topicName, observed).to(eventsTable),
+  'track-add': sums('bench_totals_tracked', true),
+  'track-add-without': sums('bench_totals', false),
 }
