@@ -186,6 +186,7 @@ function reducing<V>(reducer: Reducer<V>): Aggregator<V, { value: V } | null, V>
     one === null || other === null ? (one ?? other) : { value: reducer(one.value, other.value) }
   return {
     kind: 'reduce',
+    isPure: true,
     init: () => null,
     add: (known, value) => joined(known, { value }),
     merge: joined,

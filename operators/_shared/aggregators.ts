@@ -2,7 +2,7 @@
  * Aggregators: what windows and `aggregate()` make of values, one by one.
  *
  * An accumulator is state: it is kept in Postgres as JSON, so it is made of plain values. `add` may change it in place or answer
- * with another one.
+ * with another one. What never changes one in place can be taken back at once when an item is undone; else its batch is run again.
  */
 import { PlanError } from '../../src/core/errors.ts'
 
@@ -10,6 +10,8 @@ import { PlanError } from '../../src/core/errors.ts'
 export interface Aggregator<in V, A, out R> {
   /** What the accumulator is made of: a plan in which it differs is refused as long as state of the old one is there. */
   readonly kind: string
+  /** Whether `add` never changes an accumulator in place. */
+  readonly isPure?: boolean
   init(): A
   /** @param time the value's event time, in milliseconds */
   add(accumulator: A, value: V, time: number): A
@@ -37,13 +39,14 @@ export type ResultsOf<Spec> = {
  * flights.keyBy((flight) => flight.origin, { sameKey: true }).aggregate({ flights: count() })
  */
 export function count(): Aggregator<unknown, number, number> {
-  return { kind: 'count', init: () => 0, add: (n) => n + 1, merge: (a, b) => a + b, result: (n) => n }
+  return { kind: 'count', isPure: true, init: () => 0, add: (n) => n + 1, merge: (a, b) => a + b, result: (n) => n }
 }
 
 /** The sum of a number of each value. 0 for none. */
 export function sum<V>(of: (value: V) => number): Aggregator<V, number, number> {
   return {
     kind: 'sum',
+    isPure: true,
     init: () => 0,
     add: (total, value) => total + of(value),
     merge: (a, b) => a + b,
@@ -55,12 +58,9 @@ export function sum<V>(of: (value: V) => number): Aggregator<V, number, number> 
 export function mean<V>(of: (value: V) => number): Aggregator<V, [count: number, sum: number], number> {
   return {
     kind: 'mean',
+    isPure: true,
     init: () => [0, 0],
-    add(accumulator, value) {
-      accumulator[0] += 1
-      accumulator[1] += of(value)
-      return accumulator
-    },
+    add: ([n, total], value) => [n + 1, total + of(value)],
     merge: ([n, total], [m, other]) => [n + m, total + other],
     result: ([n, total]) => total / n,
   }
@@ -86,7 +86,14 @@ function extreme<V, T extends Comparable>(
 ): Aggregator<V, T | null, T | null> {
   const better = (known: T | null, other: T | null) =>
     known === null || (other !== null && isBetter(other, known)) ? other : known
-  return { kind, init: () => null, add: (known, value) => better(known, of(value)), merge: better, result: (n) => n }
+  return {
+    kind,
+    isPure: true,
+    init: () => null,
+    add: (known, value) => better(known, of(value)),
+    merge: better,
+    result: (n) => n,
+  }
 }
 
 /** All of them in the order in which they came, up to a number: the first ones. Default: 10,000. */
@@ -160,6 +167,7 @@ export function topK<V, T = V>(
   const best = (all: [number, T][]) => all.sort(([a], [b]) => b - a).slice(0, k)
   return {
     kind: `topK ${k}`,
+    isPure: true,
     init: () => [],
     add: (all, value) => best([...all, [by(value), of(value)]]),
     merge: (a, b) => best([...a, ...b]),
@@ -192,6 +200,7 @@ function timed<V, T>(
     known === null || (other !== null && isBetter(other[0], known[0])) ? other : known
   return {
     kind,
+    isPure: true,
     init: () => null,
     add: (known, value, time) => better(known, [time, of(value)]),
     merge: better,
@@ -205,6 +214,8 @@ export class Accumulation<V> {
   readonly shape: string
   readonly #names: readonly string[]
   readonly #aggregators: readonly AnyAggregator<V>[]
+  /** Whether accumulators are never changed in place. */
+  readonly isPure: boolean
 
   /** @throws PlanError MR-PLAN-OPTION for what is no aggregator */
   constructor(owner: string, spec: Aggregates<V>, reserved: readonly string[]) {
@@ -221,6 +232,7 @@ export class Accumulation<V> {
         })
       }
     }
+    this.isPure = this.#aggregators.every(({ isPure }) => isPure === true)
     this.shape = this.#names.map((name) => `${name}: ${spec[name]?.kind}`).join(', ')
   }
 
@@ -232,8 +244,10 @@ export class Accumulation<V> {
     return this.#aggregators.map((aggregator) => aggregator.init())
   }
 
-  add(accumulators: unknown[], value: V, time: number): unknown[] {
+  /** The same array where an aggregator may have changed something in place, else another one. */
+  add(before: unknown[], value: V, time: number): unknown[] {
     const aggregators = this.#aggregators
+    const accumulators = this.isPure ? before.slice() : before
     for (let index = 0; index < aggregators.length; index++) {
       accumulators[index] = (aggregators[index] as AnyAggregator<V>).add(accumulators[index], value, time)
     }

@@ -23,7 +23,7 @@ export function countWindows<V>(
       const accumulators = accumulation.add(known[4], value, time)
       const [from, to] = [Math.min(start, time), Math.max(last, time)]
       if (count + 1 < size) {
-        state.set(0, [index, count + 1, from, to, accumulators] satisfies Kept)
+        state.set(0, [index, count + 1, from, to, accumulators] satisfies Kept, undefined, !accumulation.isPure)
         return
       }
       state.set(0, [index + 1, 0, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, accumulation.init()] satisfies Kept)
@@ -60,7 +60,8 @@ export function globalWindows<V>(
         accumulators,
       ]
       const from = Math.max(time, watermark)
-      state.set(0, kept, everyMs === undefined ? undefined : Math.floor(from / everyMs) * everyMs + everyMs)
+      const due = everyMs === undefined ? undefined : Math.floor(from / everyMs) * everyMs + everyMs
+      state.set(0, kept, due, !accumulation.isPure)
       if (isFull) give(state, [index, ...kept.slice(1)] as Kept)
     },
     due(_at, value, state) {

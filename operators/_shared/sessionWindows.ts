@@ -45,7 +45,7 @@ export class SessionHandlers<V> implements KeyedHandlers<V> {
       state.delete(at)
       if (emit.kind === 'update') this.#retract(state, at, end, item)
     }
-    state.set(start, [last, accumulators] satisfies Session, this.#due(last))
+    state.set(start, [last, accumulators] satisfies Session, this.#due(last), !accumulation.isPure)
     if (emit.kind === 'update') this.#next(resultOf(accumulation, state.key, start, last + 1, accumulators), item)
   }
 

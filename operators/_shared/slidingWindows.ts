@@ -133,7 +133,7 @@ export class SlidingHandlers<V> implements KeyedHandlers<V> {
   #put(state: KeyedState, start: number, kept: Kept, item: number): void {
     const { accumulation, emit } = this.#parts
     const end = start + this.#differenceMs
-    state.set(start, kept, this.#due(start))
+    state.set(start, kept, this.#due(start), !accumulation.isPure)
     if (emit.kind === 'update') this.#next(resultOf(accumulation, state.key, start, end + 1, kept[1]), item)
   }
 

@@ -127,7 +127,8 @@ class PacedWindows<V> implements KeyedHandlers<V> {
       isInOne = true
       step.enter()
       const [accumulators] = (state.get(start) as Paced | undefined) ?? [accumulation.init()]
-      state.set(start, [accumulation.add(accumulators, value, time), true], this.#nextAt(start, watermark))
+      const kept: Paced = [accumulation.add(accumulators, value, time), true]
+      state.set(start, kept, this.#nextAt(start, watermark), !accumulation.isPure)
     }
     if (!isInOne) this.#late(value, item)
   }

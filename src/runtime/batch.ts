@@ -87,6 +87,8 @@ export class Batch {
   /** Items that the loop has gone past since the batch was opened or reset: all that commit, or some were never looked at. */
   passed = 0
   byteSize = 0
+  /** How often the batch was run again because of what an item had left in state. */
+  doubts = 0
   /** Items from here on are not part of the batch: the place of a break, or of a cut. */
   limit = Number.POSITIVE_INFINITY
   interrupt: Interrupt | undefined
@@ -98,6 +100,8 @@ export class Batch {
   left = 0
   /** Items that fell, by owner. */
   readonly falls = new Map<number, Fall>()
+  /** Owners that fell when they had seen keyed state: another item that falls before them may have been the reason. */
+  readonly #fellOnState = new Set<number>()
   /** Failed tries of items in this batch, by owner. */
   readonly tries = new Map<number, number>()
   /** Keys whose items have to wait: one of an earlier batch has not come to an end. */
@@ -150,6 +154,7 @@ export class Batch {
     this.openedAt = now
     this.waiting = waiting
     this.tries.clear()
+    this.doubts = 0
     this.chunks = []
     this.size = 0
     this.byteSize = 0
@@ -393,6 +398,21 @@ export class Batch {
     }
   }
 
+  /** The owner works with keyed state from now on. */
+  sawState(owner: number): void {
+    for (const member of this.membersOf(owner)) this.#marksOf(member).sawState(itemOf(member))
+  }
+
+  /**
+   * The first item that has fallen and left traces in state, when others behind it have fallen that had seen state. They are
+   * to be looked at again without it: what becomes of items is final in their order.
+   */
+  get doubtfulFrom(): number | undefined {
+    if (this.#stale !== 'fallen') return undefined
+    for (const owner of this.#fellOnState) if (itemOf(owner) > this.#staleFrom) return this.#staleFrom
+    return undefined
+  }
+
   /** What has become of an item so far. */
   outcomeOf(item: number): OutcomeName {
     return this.#own.outcomeOf(item) as OutcomeName
@@ -407,7 +427,9 @@ export class Batch {
   fall(owner: number, fall: Fall): void {
     if (owner < 0 || this.isUndone(owner)) return
     this.falls.set(owner, fall)
-    this.#marksOf(owner).ranks[itemOf(owner)] = rankOf(fall)
+    const marks = this.#marksOf(owner)
+    marks.ranks[itemOf(owner)] = rankOf(fall)
+    if (marks.hasSeenState(itemOf(owner))) this.#fellOnState.add(owner)
     this.#undoTraces(owner)
   }
 
@@ -465,6 +487,11 @@ export class Batch {
     this.interrupt = undefined
   }
 
+  /** Whether it ends before its last item. */
+  get isCut(): boolean {
+    return this.#cut !== Number.POSITIVE_INFINITY
+  }
+
   /** Takes a cut back: everything is run again, but for what had fallen before it. */
   uncut(falls: ReadonlyMap<number, Fall>): void {
     this.#cut = Number.POSITIVE_INFINITY
@@ -515,6 +542,7 @@ export class Batch {
   /** Forgets what fell and where the batch ended: everything is tried again. */
   startOver(): void {
     this.falls.clear()
+    this.#fellOnState.clear()
     this.#fallenDerived.clear()
     this.#cut = Number.POSITIVE_INFINITY
     this.#broke = undefined
@@ -527,6 +555,11 @@ export class Batch {
     if (this.#stale === 'fallen') {
       this.#broke = undefined
       this.limit = this.#cut
+      for (const owner of this.#fellOnState) {
+        if (itemOf(owner) <= this.#staleFrom) continue
+        this.falls.delete(owner)
+        this.#fellOnState.delete(owner)
+      }
     }
     this.#stale = 'no'
     this.#staleFrom = Number.POSITIVE_INFINITY

@@ -26,6 +26,9 @@ const retries = { attempts: 3, firstMs: 200, factor: 2 } as const
 /** Refusals in one batch after which it is cut before the guilty item: what comes before is known to be good. */
 const maxRefusals = 3
 
+/** Replays of one batch for items that fell and had left traces in state, before it is cut. */
+const maxDoubts = 3
+
 export interface BatchEnd {
   readonly items: number
   readonly outcomes: OutcomeCounts
@@ -37,8 +40,9 @@ export interface BatchEnd {
   readonly streams: readonly { readonly stream: string; readonly outcomes: OutcomeCounts }[]
   /** Why the stream is halted from now on. */
   readonly halted: string | undefined
-  readonly refusals: number
-  /** Whether the batch was ended before its last item because of refused rows. */
+  /** Refused rows, and items that fell and had left traces in state. */
+  readonly setbacks: number
+  /** Whether the batch was ended before its last item because of refused rows, or of what has fallen. */
   readonly cut: boolean
   readonly broke:
     | {
@@ -67,7 +71,6 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
   const { batch, graph } = closing
   let failures = 0
   let refusals = 0
-  let cut = false
   for (;;) {
     let interrupted: AskedToRetry | undefined
     try {
@@ -85,10 +88,10 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
         continue
       }
       const end = await commit(closing, budget)
-      return { ...end, refusals, cut, broke: brokeOff(closing) }
+      return { ...end, setbacks: refusals + batch.doubts, cut: batch.isCut, broke: brokeOff(closing) }
     } catch (error) {
       if (error instanceof RowsRefused) {
-        cut = (await refused(closing, error, ++refusals)) || cut
+        await refused(closing, error, ++refusals)
       } else {
         failures = await pauseBeforeRetry(closing, error, failures + 1)
         if (interrupted !== undefined) batch.startOver()
@@ -118,9 +121,16 @@ type AskedToRetry = Extract<Interrupt, { readonly kind: 'error' }>
 
 /** Brings the batch to where its write set holds exactly what its standing items give, unless it is to be tried again. */
 async function stabilise(closing: Closing): Promise<AskedToRetry | undefined> {
-  const { batch, graph } = closing
+  const { batch, graph, info } = closing
   for (;;) {
     if (closing.settled()) return undefined
+    const doubtfulFrom = batch.doubtfulFrom
+    // Each such item takes a replay. Where they are many, the batch ends before the next one, and what is left is looked at in smaller ones.
+    if (doubtfulFrom !== undefined && ++batch.doubts > maxDoubts && doubtfulFrom > 0 && !info.isWhole) {
+      batch.cutAt(doubtfulFrom)
+      await replay(batch, graph)
+      continue
+    }
     const { interrupt } = batch
     if (interrupt?.kind === 'fatal') throw located(closing, interrupt)
     if (interrupt?.kind === 'error') return interrupt
@@ -242,15 +252,15 @@ async function commit(
   }
 }
 
-/** Finds who falls for refused rows. Says whether the batch was cut instead. */
-async function refused(closing: Closing, refusal: RowsRefused, refusals: number): Promise<boolean> {
+/** Finds who falls for refused rows, or cuts the batch. */
+async function refused(closing: Closing, refusal: RowsRefused, refusals: number): Promise<void> {
   const { batch, graph, info } = closing
   const members = batch.membersOf(refusal.owner)
   let [first] = members
   if (first === undefined && batch.derivedOf(refusal.owner) !== undefined) {
     batch.refuseDerived(refusal.owner, { kind: 'collected', step: `to:${refusal.table}`, error: refusal, clash: false })
     await replay(batch, graph)
-    return false
+    return
   }
   if (first === undefined) {
     throw new StoreError('MR-RX-ROW', {
@@ -272,19 +282,18 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
   }
   if (members.length > 1 && info.isWhole) {
     first = await guiltyMember(closing, members)
-    if (first === undefined) return false
+    if (first === undefined) return
   } else if (members.length > 1) {
     // Which member is to blame is found by committing the batch up to the middle of the group: halves until one is left.
     batch.cutAt(itemOf(members[members.length >> 1] as number))
-    return true
+    return
   }
   if (refusals > maxRefusals && itemOf(first) > 0 && !info.isWhole) {
     batch.cutAt(itemOf(first))
-    return true
+    return
   }
   batch.fall(first, { kind: 'collected', step: `to:${refusal.table}`, error: refusal, clash: refusal.clash })
   if (batch.reviveClashesAfter(first) || batch.stale) await replay(batch, graph)
-  return false
 }
 
 /**

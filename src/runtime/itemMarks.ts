@@ -9,6 +9,8 @@ export class ItemMarks {
   ranks = new Uint8Array(1024)
   /** 1 where another item's result may depend on the item. */
   joined = new Uint8Array(1024)
+  /** 1 where an item has worked with keyed state; empty where no step keeps any. */
+  #state = new Uint8Array(0)
   /** What items begin with: in the task's own stream each comes to an end. */
   readonly #initial: number
 
@@ -20,6 +22,16 @@ export class ItemMarks {
   reset(): void {
     this.ranks.fill(this.#initial)
     this.joined.fill(0)
+    this.#state.fill(0)
+  }
+
+  sawState(item: number): void {
+    if (item >= this.#state.length) this.#state = grown(this.#state, this.ranks.length, 0)
+    this.#state[item] = 1
+  }
+
+  hasSeenState(item: number): boolean {
+    return this.#state[item] === 1
   }
 
   grow(size: number): void {

@@ -174,6 +174,7 @@ export class KeyedBarrier implements Barrier, Feed {
     }
     this.#time = time
     this.#batch.step = this.name
+    this.#batch.sawState(owner)
     const { changesMade } = this.#table
     this.#handlers.take(this.#feeding.values[index], owner, this.#table.use(this.#feeding.keys[index] as string))
     // What went into state is done, also when nothing goes on from here.
@@ -296,6 +297,8 @@ export class KeyedBarrier implements Barrier, Feed {
     const owner = batch.openDerived(this.#derivedOwner(from))
     if (owner === undefined) return
     const outer = batch.item
+    // It came because of the one in hand, and stands by itself.
+    batch.join(outer)
     batch.item = owner
     try {
       next(value, owner)
@@ -379,6 +382,8 @@ export class KeyedBarrier implements Barrier, Feed {
         return barrier.#time
       },
       get watermark() {
+        // Who looks at it may depend on whoever has moved it.
+        barrier.#batch.log.touch(barrier.#batch.item)
         return barrier.#current
       },
       derive: (next, value, from) => this.#derive(next as Next<unknown>, value, from),

@@ -8,13 +8,15 @@ import { noItem } from './owner.ts'
 
 export interface Change {
   undo(): void
+  /** Somebody has seen it: it is not to be undone any more. */
+  seen?(): void
 }
 
 export class OwnerLog {
   /** The owner that touched something last. */
   last = noItem
   readonly #join: (owner: number) => void
-  #changes: Change[] = []
+  readonly #changes: Change[] = []
 
   /** @param join says that another item's result may depend on an owner */
   constructor(join: (owner: number) => void) {
@@ -26,7 +28,7 @@ export class OwnerLog {
     if (owner === this.last) return
     if (this.#changes.length > 0) {
       this.#join(this.last)
-      this.#changes = []
+      this.#forget()
     }
     this.last = owner
   }
@@ -48,7 +50,12 @@ export class OwnerLog {
   }
 
   clear(): void {
-    this.#changes = []
+    this.#forget()
     this.last = noItem
+  }
+
+  #forget(): void {
+    for (const change of this.#changes) change.seen?.()
+    this.#changes.length = 0
   }
 }

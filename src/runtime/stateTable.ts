@@ -59,28 +59,43 @@ class Cell {
   }
 }
 
-/** What a cell was before the owner in hand changed it. */
-class CellChange implements Change {
-  readonly #state: StateOfKey
-  readonly #cell: Cell
-  readonly #value: unknown
-  readonly #due: number
-  readonly #isGone: boolean
+/** What cells were before the owner in hand changed them, in columns: one object for all owners. */
+class CellChanges implements Change {
+  readonly #states: StateOfKey[] = []
+  readonly #cells: Cell[] = []
+  readonly #values: unknown[] = []
+  readonly #dues: number[] = []
+  readonly #gone: boolean[] = []
 
-  constructor(state: StateOfKey, cell: Cell) {
-    this.#state = state
-    this.#cell = cell
-    this.#value = cell.value
-    this.#due = cell.due
-    this.#isGone = cell.isGone
+  get isEmpty(): boolean {
+    return this.#cells.length === 0
+  }
+
+  add(state: StateOfKey, cell: Cell): void {
+    this.#states.push(state)
+    this.#cells.push(cell)
+    this.#values.push(cell.value)
+    this.#dues.push(cell.due)
+    this.#gone.push(cell.isGone)
   }
 
   undo(): void {
-    const cell = this.#cell
-    cell.value = this.#value
-    cell.isGone = this.#isGone
-    cell.due = this.#due
-    this.#state.queue(cell)
+    for (let index = this.#cells.length - 1; index >= 0; index--) {
+      const cell = this.#cells[index] as Cell
+      cell.value = this.#values[index]
+      cell.due = this.#dues[index] as number
+      cell.isGone = this.#gone[index] as boolean
+      ;(this.#states[index] as StateOfKey).queue(cell)
+    }
+    this.seen()
+  }
+
+  seen(): void {
+    this.#states.length = 0
+    this.#cells.length = 0
+    this.#values.length = 0
+    this.#dues.length = 0
+    this.#gone.length = 0
   }
 }
 
@@ -109,14 +124,14 @@ export class StateOfKey implements KeyedState, Evictable {
     return cell === undefined || cell.isGone ? undefined : cell.current
   }
 
-  set(at: number, value: unknown, due = never): void {
+  set(at: number, value: unknown, due = never, inPlace?: boolean): void {
     let cell = this.cells.get(at)
     if (cell === undefined) {
       cell = new Cell(at)
       cell.isGone = true
       this.cells.set(at, cell)
     }
-    this.#table.changing(this, cell, value)
+    this.#table.changing(this, cell, inPlace ?? (isObject(value) && value === cell.value))
     cell.value = value
     cell.isGone = false
     if (cell.due === due) return
@@ -127,7 +142,7 @@ export class StateOfKey implements KeyedState, Evictable {
   delete(at: number): void {
     const cell = this.cells.get(at)
     if (cell === undefined || cell.isGone) return
-    this.#table.changing(this, cell, undefined)
+    this.#table.changing(this, cell, false)
     cell.isGone = true
   }
 
@@ -164,6 +179,7 @@ export class StateTable {
   readonly #owner: () => number
   readonly #cache: StateCache
   readonly #states = new Map<string, StateOfKey>()
+  readonly #before = new CellChanges()
   /** Keys that the open batch has used. */
   readonly #open = new Set<StateOfKey>()
   #reader: StateReader | undefined
@@ -237,13 +253,16 @@ export class StateTable {
   }
 
   /** The owner in hand is about to change a cell. */
-  changing(state: StateOfKey, cell: Cell, value: unknown): void {
+  changing(state: StateOfKey, cell: Cell, inPlace: boolean): void {
     const owner = this.#owner()
     this.#log.touch(owner)
     if (!state.isOpen) this.#openUp(state)
-    // An object may be changed in place, so what it was is known only from its text.
-    if (isObject(value) || isObject(cell.value)) this.#log.join(owner)
-    else this.#log.note(new CellChange(state, cell))
+    // What was changed in place is known only from its text.
+    if (inPlace) this.#log.join(owner)
+    else {
+      if (this.#before.isEmpty) this.#log.note(this.#before)
+      this.#before.add(state, cell)
+    }
     cell.isChanged = true
     this.changesMade++
   }

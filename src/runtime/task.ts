@@ -334,7 +334,7 @@ export class Task {
     if (batch.left === 0) this.#memory.clear()
     this.#graph.committed()
     this.#cap =
-      end.refusals > 2 && !this.#info.isWhole ? Math.max(16, end.items >> 2) : Math.min(this.#maxItems, this.#cap * 4)
+      end.setbacks > 2 && !this.#info.isWhole ? Math.max(16, end.items >> 2) : Math.min(this.#maxItems, this.#cap * 4)
     if (end.halted !== undefined) throw this.#halted(end.halted)
     const isUsedUp = batch.isLast && inbox.ended && inbox.chunks.length === 0
     if (this.#ends && (end.broke !== undefined || isUsedUp)) this.#draining = true

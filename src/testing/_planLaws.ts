@@ -147,7 +147,7 @@ export class PlanLaws {
     const among = new Set(standing)
     const kept: Remains = {
       ...undone.remains,
-      errors: undone.remains.errors.filter(({ record }) => record !== undefined && among.has(record)),
+      errors: undone.remains.errors.filter(({ record }) => record === undefined || among.has(record)),
       ended: undone.remains.ended.filter(({ record }) => among.has(record)),
     }
     this.#compare('undo leaves no trace', { ...undone, remains: kept }, without)

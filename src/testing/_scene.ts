@@ -291,8 +291,12 @@ export class Scene {
     const rows = request.buffers.flatMap((buffer) => {
       if (!(buffer instanceof MemoryBuffer)) return []
       return buffer.rows.map((row, index) => {
-        const position = request.position(buffer.owners[index] as number)
-        return { position, written: { table: buffer.sink.name, row, record: taken[Math.floor(position ?? -1)]?.[1] } }
+        const owner = buffer.owners[index] as number
+        const position = request.position(owner)
+        // What no single record has made belongs to none of them.
+        const isOfRecord = request.origins?.of(owner) !== undefined
+        const record = isOfRecord ? taken[Math.floor(position ?? -1)]?.[1] : undefined
+        return { position, written: { table: buffer.sink.name, row, record } }
       })
     })
     await this.#store.commit(request)
