@@ -137,7 +137,11 @@ export interface RowOrigins {
   /** The task's own stream. */
   readonly stream: string
   readonly topic: string
-  /** Undefined for rows that no item has made. */
+  /** The stream of an owner that is one item; undefined for others. */
+  streamOf(owner: number): string | undefined
+  /** The offset of an owner that is one item. */
+  offsetOf(owner: number): number
+  /** For any owner. Undefined for rows that no item has made. */
   of(owner: number): RowOrigin | undefined
   standing(): Iterable<StandingItem>
 }

@@ -12,6 +12,7 @@ import type { Tracking } from './tracking.ts'
 
 const tab = 0x09
 const newline = 0x0a
+const zero = 0x30
 const nullText = '\\N'
 const bytesPerOwner = 4
 /** Of a task and an offset at the end of a line, at most: two tabs, 10 and 16 digits. */
@@ -73,8 +74,9 @@ class Segment {
       const row = rows?.[index] ?? index
       length += this.out.bytes.copy(bytes, length, this.endOf(row - 1), this.endOf(row) - 1)
       const place = tracking.placeOf(this.owners.values[row] ?? 0)
-      const text = place === undefined ? `\t${nullText}\t${nullText}\n` : `\t${place.task}\t${place.offset}\n`
-      length += bytes.write(text, length, 'latin1')
+      if (place === undefined) length += bytes.write(`\t${nullText}\t${nullText}`, length, 'latin1')
+      else length = writeNumber(bytes, writeNumber(bytes, length, place.task), place.offset)
+      bytes[length++] = newline
     }
     return bytes.subarray(0, length)
   }
@@ -88,6 +90,20 @@ class Segment {
     for (const row of rows) length += this.out.bytes.copy(bytes, length, this.endOf(row - 1), this.endOf(row))
     return bytes
   }
+}
+
+/** Writes a tab and a whole number of at least 0. @returns where it ends */
+function writeNumber(bytes: Buffer, at: number, number: number): number {
+  bytes[at] = tab
+  let digits = 1
+  for (let rest = number; rest >= 10; rest = Math.floor(rest / 10)) digits += 1
+  let rest = number
+  for (let index = at + digits; index > at; index -= 1) {
+    const more = Math.floor(rest / 10)
+    bytes[index] = zero + rest - more * 10
+    rest = more
+  }
+  return at + digits + 1
 }
 
 interface Target {

@@ -40,14 +40,17 @@ export class Tracking {
   /** Tables that these tasks have written. */
   readonly tables: readonly BoundSink[]
   readonly #ids: ReadonlyMap<string, number>
-  readonly #known: ReadonlyMap<number, RowOrigin>
-  readonly #places = new Map<number, Place>()
+  /** Origins of owners that are no single items. */
+  readonly #groups: ReadonlyMap<number, RowOrigin>
+  readonly #groupPlaces = new Map<number, Place>()
+  /** Tasks of items, by stream. There are many rows, so nothing is made for each. */
+  readonly #tasks = new Map<string, number>()
 
   constructor(
     lane: Lane,
     origins: RowOrigins,
     ids: ReadonlyMap<string, number>,
-    known: ReadonlyMap<number, RowOrigin>,
+    groups: ReadonlyMap<number, RowOrigin>,
     again: { readonly tasks: readonly number[]; readonly tables: readonly BoundSink[] } | undefined,
   ) {
     this.#lane = lane
@@ -55,7 +58,7 @@ export class Tracking {
     this.tasks = again?.tasks
     this.tables = again?.tables ?? []
     this.#ids = ids
-    this.#known = known
+    this.#groups = groups
   }
 
   get laneName(): string {
@@ -65,14 +68,24 @@ export class Tracking {
 
   /** Where the rows of an owner are found again; undefined for what no item has made. */
   placeOf(owner: number): Place | undefined {
-    const placed = this.#places.get(owner)
+    const stream = this.origins.streamOf(owner)
+    if (stream !== undefined) return { task: this.#taskOfItems(stream), offset: this.origins.offsetOf(owner) }
+    const placed = this.#groupPlaces.get(owner)
     if (placed !== undefined) return placed
-    const origin = this.#known.get(owner)
+    const origin = this.#groups.get(owner)
     const last = origin?.offsets.at(-1)
     if (origin === undefined || last === undefined) return undefined
     const place = { task: this.taskOf(namedOf(origin)) ?? 0, offset: last }
-    this.#places.set(owner, place)
+    this.#groupPlaces.set(owner, place)
     return place
+  }
+
+  #taskOfItems(stream: string): number {
+    const known = this.#tasks.get(stream)
+    if (known !== undefined) return known
+    const task = this.taskOf({ stream, grouped: false }) ?? 0
+    this.#tasks.set(stream, task)
+    return task
   }
 
   /** Of a stream of the lane; undefined where nothing is remembered of it. */
@@ -82,7 +95,7 @@ export class Tracking {
 
   /** The items that have made rows together, for owners that stand. */
   *members(position: (owner: number) => number | undefined): Iterable<Place & { readonly last: number }> {
-    for (const [owner, { offsets }] of this.#known) {
+    for (const [owner, { offsets }] of this.#groups) {
       const place = offsets.length > 1 && position(owner) !== undefined ? this.placeOf(owner) : undefined
       if (place !== undefined) for (const offset of offsets) yield { task: place.task, offset, last: place.offset }
     }
@@ -120,26 +133,34 @@ export class TrackedTasks {
     if (origins === undefined || request.isTrial || (tracked.length === 0 && !again)) return undefined
     const { app, partition } = request.claim.task
     const lane: Lane = { app, topic: origins.topic, partition }
-    const known = new Map<number, RowOrigin>()
+    const groups = new Map<number, RowOrigin>()
+    const streams = new Set<string>()
     for (const buffer of tracked) {
       buffer.eachOwner((owner) => {
-        const origin = known.has(owner) ? undefined : origins.of(owner)
-        if (origin !== undefined) known.set(owner, origin)
+        const stream = origins.streamOf(owner)
+        if (stream !== undefined) streams.add(stream)
+        else if (!groups.has(owner)) {
+          const origin = origins.of(owner)
+          if (origin !== undefined) groups.set(owner, origin)
+        }
       })
     }
-    await this.#number(link, lane, known.values())
+    const named = [
+      ...Array.from(streams, (stream) => ({ stream, grouped: false })),
+      ...Array.from(groups.values(), namedOf),
+    ]
+    await this.#number(link, lane, named)
     const tasks = again ? await this.#tasksOf(link, lane) : undefined
     const tables = tasks === undefined ? [] : await this.#tablesOf(link, tasks, buffers)
-    const tracking = new Tracking(lane, origins, this.#ids, known, tasks && { tasks, tables })
+    const tracking = new Tracking(lane, origins, this.#ids, groups, tasks && { tasks, tables })
     for (const buffer of tracked) await this.#note(link, buffer, tracking)
     return tracking
   }
 
   /** Gives numbers to streams that have none. */
-  async #number(link: Link, lane: Lane, origins: Iterable<RowOrigin>): Promise<void> {
+  async #number(link: Link, lane: Lane, streams: Iterable<Named>): Promise<void> {
     const missing = new Map<string, Named>()
-    for (const origin of origins) {
-      const named = namedOf(origin)
+    for (const named of streams) {
       const key = idKey(lane, named)
       if (!this.#ids.has(key)) missing.set(key, named)
     }
@@ -206,11 +227,12 @@ export class TrackedTasks {
   async #note(link: Link, buffer: Tabled, tracking: Tracking): Promise<void> {
     const { tracked } = buffer.bound
     if (tracked === undefined) return
-    const tasks = new Set<number>()
+    const all = new Set<number>()
     buffer.eachOwner((owner) => {
-      const place = tracking.placeOf(owner)
-      if (place !== undefined && !this.#written.has(`${place.task} ${tracked.id}`)) tasks.add(place.task)
+      const task = tracking.placeOf(owner)?.task
+      if (task !== undefined) all.add(task)
     })
+    const tasks = new Set([...all].filter((task) => !this.#written.has(`${task} ${tracked.id}`)))
     if (tasks.size > 0) {
       await link.query(
         `insert into millrace.tracked_in (task, table_id) select task, $2 from unnest($1::integer[]) as t (task)

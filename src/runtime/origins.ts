@@ -12,6 +12,8 @@ export function originsOf(batch: Batch, info: TaskInfo): RowOrigins {
   return {
     stream: info.stream,
     topic: info.source.name,
+    streamOf: (owner) => (owner >= 0 ? batch.streamNameOf(owner) : undefined),
+    offsetOf: (owner) => offsetOf(itemOf(owner)),
     of(owner): RowOrigin | undefined {
       const members = batch.membersOf(owner)
       if (members.length === 0) return undefined

@@ -94,6 +94,8 @@ function originsFrom(first: number, count: number, topic: string): RowOrigins {
   return {
     stream: 'flights',
     topic,
+    streamOf: () => 'flights',
+    offsetOf: (owner) => first + owner,
     of: (owner) => ({ stream: 'flights', offsets: [first + owner] }),
     *standing() {
       for (let owner = 0; owner < count; owner += 1) yield { owner, stream: 'flights', offset: first + owner }
