@@ -25,10 +25,10 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes]
 /** What each code means, for `--help`. A second SIGINT or SIGTERM ends with 128 + the signal's number, as shells count. */
 export const exitCodeTexts: readonly (readonly [code: string, meaning: string])[] = [
   ['0', 'done: stopped by a signal, caught up, or nothing was wrong'],
-  ['1', 'the stream failed, or made no progress'],
+  ['1', 'the stream failed, or made no progress; a run of inputs that end: some of its items failed'],
   ['2', 'the command line, a setting or the plan is wrong'],
   ['3', 'Kafka or Postgres cannot be reached or is busy: starting again may help'],
-  ['4', '--until-caught-up ended at a partition that signal.break() has stopped'],
+  ['4', 'broken off before the end, by signal.break() or maxParked: --until-caught-up, or a run of inputs that end'],
   ['5', 'Kafka or Postgres is not as the plan needs it: somebody has to act'],
   ['6', 'too many items have failed: the stream is halted for this plan'],
   ['130, 143', 'ended at once by a second SIGINT or SIGTERM'],

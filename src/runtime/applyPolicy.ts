@@ -117,7 +117,7 @@ export function capParking(batch: Batch, info: TaskInfo): boolean {
   const items = parked.map(({ item }) => item).sort((a, b) => a - b)
   batch.breakAt({
     item: items[room] as number,
-    reason: `${maxParked} items wait behind failed ones of their keys, as many as "maxParked" allows: replay, ignore or delete those with millrace errors`,
+    reason: `${maxParked} items wait behind failed ones of their keys, as many as "maxParked" allows; see: millrace errors list --group ${info.app} --stream ${info.stream}, then replay, ignore or delete them`,
     resumeAfterMs: undefined,
   })
   return true

@@ -7,7 +7,7 @@ export interface App {
    * Resolves when every partition that this member has is committed up to the end that its log had when this was first
    * looked at; partitions that a rebalance brings join in. Each call asks anew.
    *
-   * @throws BrokenOffError when all others are there and a partition is left that a `signal.break()` has parked; what stopped
+   * @throws BrokenOffError when all others are there and a partition is left that a break has parked; what stopped
    *   the service, when it stops first
    */
   caughtUp(): Promise<void>

@@ -4,7 +4,7 @@ import type { AssignedPartition } from '../core/source.ts'
 import type { AppStats } from './app.ts'
 import type { RunReport } from './runReport.ts'
 
-/** What is there has been read, but for partitions that a `signal.break()` without `resumeAfterMs` has parked. */
+/** What is there has been read, but for partitions that are broken off: by a `signal.break()` without `resumeAfterMs`, or by `maxParked`. */
 export class BrokenOffError extends MillraceError {
   override readonly retryable = false
 }
@@ -43,7 +43,7 @@ export function brokenOff(parked: readonly Parking[]): BrokenOffError {
     return reason === undefined ? at : `${at}: ${reason}`
   })
   return new BrokenOffError('MR-RUN-BROKEN', {
-    what: `signal.break() has stopped ${parked.length === 1 ? 'a partition' : `${parked.length} partitions`} before the end`,
+    what: `${parked.length === 1 ? 'a partition is' : `${parked.length} partitions are`} broken off before the end`,
     why: places.join('\n'),
     fix: 'What came before is committed. See to the cause, then start again: it goes on at that record.',
   })

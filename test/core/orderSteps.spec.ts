@@ -1,7 +1,7 @@
 import { map } from 'rxjs'
 import { expect, test } from 'vitest'
 import { orderSteps } from '../../src/core/orderSteps.ts'
-import { json, type Stream, segment, stream, table, topic } from '../../src/index.ts'
+import { count, json, type Stream, segment, stream, table, topic } from '../../src/index.ts'
 import { leavesOf } from '../../src/stream.ts'
 
 interface Sale {
@@ -59,4 +59,10 @@ test('steps that know of other items are named, those of dependent and triggered
     'batch: its groups are made of the items of the replay',
     'pipe: RxJS sees the items later than others',
   ])
+})
+
+test('steps with state are named: what came later is in it', () => {
+  const byShop = sales.keyBy(({ shop }) => shop, { sameKey: true })
+  const late = 'its state has seen later values, and a window that is closed takes the item for late'
+  expect(stepsOf(byShop.aggregate({ sales: count() }).to(table('counts')))).toEqual([`aggregate: ${late}`])
 })

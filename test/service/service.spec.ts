@@ -94,7 +94,7 @@ describe('caughtUp', () => {
     expect(error).toBeInstanceOf(BrokenOffError)
     expect((error as Error).message).toBe(
       [
-        'millrace: signal.break() has stopped a partition before the end',
+        'millrace: a partition is broken off before the end',
         '  t[0]@5: no rate for today',
         '  What came before is committed. See to the cause, then start again: it goes on at that record.  MR-RUN-BROKEN',
       ].join('\n'),

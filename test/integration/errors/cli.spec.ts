@@ -22,13 +22,16 @@ let topic: string
 let group: string
 let running: Cli[] = []
 
-beforeEach(async () => {
+async function freshWorld(): Promise<void> {
   topic = await freshTopic(2)
   group = freshName('group')
   database = await freshDatabase(`
     create table payments (id integer, payer text, amount integer);
-    create table sums (payer text primary key, amount integer, payments integer);`)
-})
+    create table sums (payer text primary key, amount integer, payments integer);
+    create table latest (payer text primary key, id integer);`)
+}
+
+beforeEach(freshWorld)
 afterEach(async () => {
   for (const one of running) one.process.kill('SIGKILL')
   await Promise.all(running.map((one) => one.ended))
@@ -98,6 +101,7 @@ test('shows what failed, and runs it again beside the service', async () => {
 
   const planned = await millrace('errors', 'replay', '--fingerprint', one.fingerprint.slice(0, 4))
   expect(planned.out).toContain('10 items in 1 group to be replayed.')
+  expect(planned.out).toMatch(/Steps where order matters:\n.* payments {2}to:latest: .*the last row of a key wins/s)
   expect(planned.out).toContain('Nothing has been changed. Add --execute to do it.')
   expect(await states()).toEqual({ open: 10 })
 
@@ -169,34 +173,75 @@ describe('a stream that is halted', () => {
   })
 })
 
+test('breaks a partition off in which too many wait, over restarts, until they are replayed beside the service', async () => {
+  await send(all(60))
+  const env = { PARK: '1', MAX_PARKED: '5' }
+  const first = await catchUp({ BROKEN: '0', ...env })
+  expect(first.code).toBe(4)
+  expect(first.err).toMatch(
+    new RegExp(
+      `2 partitions are broken off.*\\[1]@\\d+: 5 items wait .*millrace errors list --group ${group} --stream payments,`,
+      's',
+    ),
+  )
+  const before = await states()
+  expect(before.parked).toBe(10)
+  expect((await catchUp(env)).code).toBe(4)
+  expect(await states()).toEqual(before)
+
+  service(env)
+  await millrace('errors', 'replay', '--execute')
+  await until('all have gone through', async () => (await rows()).length === 60)
+  expect(await states()).toEqual({ done: Object.values(before).reduce((sum, count) => sum + count, 0) })
+  expect(await sums()).toEqual(sumsOf(all(60)))
+})
+
 describe.each([
   ['', {}],
   [', and what waits behind them', { PARK: '1' }],
 ])('items that are run again%s', (_, env) => {
   // Each costs the session timeout: that is how long the group waits for the dead.
-  const kills = Number(process.env.MILLRACE_KILLS ?? 2)
+  const kills = Number(process.env.REPLAY_KILLS ?? 2)
   const records = kills * 900
 
-  test(`end as if nobody had killed the service ${kills} times`, { timeout: 300_000 }, async () => {
+  /** Collects a third of the items, or with parking more, and runs them again in a service that is killed so many times. */
+  async function replayAll(kills: number, extra: number) {
     await send(all(records))
-    await catchUp({ BROKEN: '0', ...env })
+    expect(await catchUp({ BROKEN: '0', ...env })).toMatchObject({ code: 0 })
     const kept = Object.values(await states()).reduce((sum, count) => sum + count, 0)
     await millrace('errors', 'replay', '--execute')
     const done = async () => (await states()).done ?? 0
+    const doneAtKills: number[] = []
     let last = service(env)
     for (let killed = 0; killed < kills; killed++) {
       const enough = (await done()) + randomInt(1, Math.ceil(kept / (kills * 2)))
       await until(`replay ${killed} has come further`, async () => (await done()) >= enough)
       last.process.kill('SIGKILL')
       await last.ended
+      doneAtKills.push(await done())
       await send([payment(records + killed)])
       last = service(env)
     }
-    await until('all are done', async () => (await rows()).length >= records + kills && (await done()) === kept)
+    for (let one = kills; one < extra; one++) await send([payment(records + one)])
+    await until('all are done', async () => (await rows()).length >= records + extra && (await done()) === kept)
     last.process.kill('SIGTERM')
     expect((await last.ended).code).toBe(0)
-    expect(await states()).toEqual({ done: kept })
-    expect(await rows()).toEqual(all(records + kills))
-    expect(await sums()).toEqual(sumsOf(all(records + kills)))
+    const collector = await database.query(
+      `select partition, record_offset::int as at, state, attempts,
+         replace(step, $1, 'topic') as step, error_message, jsonb_array_length(history) as earlier
+       from millrace.errors order by partition, record_offset`,
+      [topic],
+    )
+    return { kept, doneAtKills, end: { rows: await rows(), sums: await sums(), collector } }
+  }
+
+  test(`end as if nobody had killed the service ${kills} times`, { timeout: 300_000 }, async () => {
+    const { kept, doneAtKills, end } = await replayAll(kills, kills)
+    // Each of them hit a service that had run some of the items, and not all.
+    expect(doneAtKills.every((done, index) => done > (doneAtKills[index - 1] ?? 0) && done < kept)).toBe(true)
+    expect(end.rows).toEqual(all(records + kills))
+    expect(end.sums).toEqual(sumsOf(all(records + kills)))
+    await freshWorld()
+    expect(end).toEqual((await replayAll(0, kills)).end)
   })
 })

@@ -7,13 +7,14 @@ interface Payment {
   readonly amount: number
 }
 
-const { PAYMENTS_TOPIC = 'payments', BROKEN, BUDGET, PARK, VERSION = 'first' } = process.env
+const { PAYMENTS_TOPIC = 'payments', BROKEN, BUDGET, PARK, MAX_PARKED, VERSION = 'first' } = process.env
 
 const payments = table<Payment>('payments')
 const sums = table<{ payer: string; amount: number; payments: number }>('sums', {
   key: 'payer',
   onConflict: { amount: 'add', payments: 'add' },
 })
+const latest = table<{ payer: string; id: number }>('latest', { key: 'payer' })
 
 export default stream('payments')
   .from(topic(PAYMENTS_TOPIC, json<Payment>()))
@@ -23,7 +24,8 @@ export default stream('payments')
   .named(VERSION)
   .to(payments)
   .to(sums, ({ payer, amount }) => ({ payer, amount, payments: 1 }))
+  .to(latest, ({ payer, id }) => ({ payer, id }))
   .errorPolicy({
     budget: BUDGET === undefined ? false : { inARow: Number(BUDGET) },
-    ...(PARK === undefined ? {} : { park: 'key' as const }),
+    ...(PARK === undefined ? {} : { park: 'key' as const, maxParked: Number(MAX_PARKED ?? 10_000) }),
   })
