@@ -28,13 +28,18 @@ export async function createTopic(brokers: readonly string[], topic: string): Pr
 }
 
 /** Writes the events 0 to `records` - 1. */
-export async function fill(brokers: readonly string[], topic: string, records: number): Promise<void> {
+export async function fill(
+  brokers: readonly string[],
+  topic: string,
+  records: number,
+  eventOf: (id: number) => { readonly account: string } = benchEvent,
+): Promise<void> {
   const producer = benchKafka(brokers).producer({ createPartitioner: Partitioners.DefaultPartitioner })
   await producer.connect()
   try {
     let onItsWay: Promise<unknown> = Promise.resolve()
     for (let from = 0; from < records; from += perSend) {
-      const messages = benchMessages(from, Math.min(from + perSend, records))
+      const messages = benchMessages(from, Math.min(from + perSend, records), eventOf)
       await onItsWay
       onItsWay = producer.send({ topic, acks: -1, messages })
       onItsWay.catch(() => {})
@@ -46,10 +51,14 @@ export async function fill(brokers: readonly string[], topic: string, records: n
 }
 
 /** The events `from` to `to` - 1 as messages. */
-export function benchMessages(from: number, to: number): Message[] {
+export function benchMessages(
+  from: number,
+  to: number,
+  eventOf: (id: number) => { readonly account: string } = benchEvent,
+): Message[] {
   const messages: Message[] = []
   for (let id = from; id < to; id++) {
-    const event = benchEvent(id)
+    const event = eventOf(id)
     messages.push({ key: event.account, value: JSON.stringify(event), partition: id % partitions })
   }
   return messages

@@ -24,6 +24,8 @@ export interface Run {
 }
 
 export interface Stage extends Services {
+  /** Of every topic. */
+  readonly partitions: number
   readonly database: pg.Client
   /** The topic that holds the events 0 to `records` - 1; made and filled when it is asked for first. */
   filledTopic(records: number): Promise<string>
@@ -47,6 +49,9 @@ const columns = `
 const totals = `
     account text primary key, events bigint not null, ids numeric not null, cents bigint not null`
 
+/** What windows hold. */
+const sums = 'account text not null, window_start timestamptz not null, events bigint not null, cents bigint not null'
+
 /** The tables that runs write to, each with what it refuses. */
 const written = {
   bench_events: columns,
@@ -57,6 +62,8 @@ const written = {
   bench_tracked: columns,
   bench_totals: totals,
   bench_totals_tracked: totals,
+  bench_windows: sums,
+  bench_windows_now: `${sums}, primary key (account, window_start)`,
 } as const
 
 export type BenchTable = keyof typeof written
@@ -95,6 +102,7 @@ export async function createStage(services: Services, say: (text: string) => voi
   }
   return {
     ...services,
+    partitions,
     database,
     emptyTopic,
     filledTopic(records) {

@@ -4,6 +4,7 @@ import { features } from './features.ts'
 import { measureLatency } from './latency.ts'
 import { median, type Pair, type ResultLine, resultLine, rounded, runPairs } from './pairs.ts'
 import { assertRows, type Held, type Side, type Stage } from './stage.ts'
+import { windowWorkloads } from './windows.ts'
 import type { BenchOptions, Workload } from './workload.ts'
 
 /** One SAVEPOINT for each item is so slow that a hundredth of the records is enough. */
@@ -45,6 +46,7 @@ export const workloads: readonly Workload[] = [
     title: 'W1 with a backlog half as long again',
     measure: measureMemory,
   },
+  ...windowWorkloads,
   ...features,
 ]
 

@@ -21,9 +21,10 @@ export function aggregate<V>(
       return {
         take(value, item, state) {
           step.enter()
-          const known = (state.get(0) as unknown[] | undefined) ?? accumulation.init()
-          const accumulators = accumulation.add(known, value, step.time)
-          state.set(0, accumulators)
+          const known = state.get(0) as unknown[] | undefined
+          const before = known === undefined ? undefined : accumulation.copyOf(known)
+          const accumulators = accumulation.add(known ?? accumulation.init(), value, step.time)
+          state.set(0, accumulators, undefined, before)
           next(accumulation.results(accumulators, { key: state.key }), item)
         },
       }

@@ -3,11 +3,14 @@ import { createMeter, readTask } from '../child.ts'
 import { type ConsumeOptions, consume } from './consumer.ts'
 import { createSavepointLane } from './savepoints.ts'
 import { createW1IgnoreLane, createW1Lane } from './w1.ts'
+import { createW2Lane, createW2UpdateLane } from './w2.ts'
 import { createW3Lane } from './w3.ts'
 
 const lanes: Readonly<Record<string, ConsumeOptions>> = {
   W1: { createLane: createW1Lane },
   'W1-ignore': { createLane: createW1IgnoreLane },
+  W2: { createLane: createW2Lane },
+  'W2-update': { createLane: createW2UpdateLane },
   W3: { createLane: createW3Lane },
   savepoints: { createLane: createSavepointLane },
   latency: { createLane: createW1Lane },

@@ -5,6 +5,7 @@ import { createMeter, readTask } from '../child.ts'
 import { plans } from './events.ts'
 import { featurePlans } from './features.ts'
 import { countStatements } from './statements.ts'
+import { windowPlans } from './windows.ts'
 
 /** The log tells of ignored items one by one, which is no part of what is measured. */
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
@@ -12,7 +13,7 @@ const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 const task = readTask()
 const meter = createMeter()
 const statements = countStatements()
-const makePlan = plans[task.workload] ?? featurePlans[task.workload]
+const makePlan = plans[task.workload] ?? featurePlans[task.workload] ?? windowPlans[task.workload]
 if (makePlan === undefined) throw new Error(`there is no plan for the workload "${task.workload}"`)
 const observed = { seen: () => meter.seen(), counted: 0 }
 const plan = makePlan(task.topic, observed)

@@ -214,7 +214,7 @@ export class Accumulation<V> {
   readonly shape: string
   readonly #names: readonly string[]
   readonly #aggregators: readonly AnyAggregator<V>[]
-  /** Whether accumulators are never changed in place. */
+  /** Whether none of the aggregators changes an accumulator in place. */
   readonly isPure: boolean
 
   /** @throws PlanError MR-PLAN-OPTION for what is no aggregator */
@@ -244,14 +244,23 @@ export class Accumulation<V> {
     return this.#aggregators.map((aggregator) => aggregator.init())
   }
 
-  /** The same array where an aggregator may have changed something in place, else another one. */
-  add(before: unknown[], value: V, time: number): unknown[] {
+  /** Adds a value to accumulators, in place. */
+  add(accumulators: unknown[], value: V, time: number): unknown[] {
     const aggregators = this.#aggregators
-    const accumulators = this.isPure ? before.slice() : before
     for (let index = 0; index < aggregators.length; index++) {
       accumulators[index] = (aggregators[index] as AnyAggregator<V>).add(accumulators[index], value, time)
     }
     return accumulators
+  }
+
+  /** What accumulators are, to go back to; undefined where `add` may change one of them in place. */
+  copyOf(accumulators: readonly unknown[]): unknown[] | undefined {
+    return this.isPure ? accumulators.slice() : undefined
+  }
+
+  /** Adds a value to a copy of accumulators, as far as that can be had: else the item in hand joins others. */
+  added(accumulators: unknown[], value: V, time: number): unknown[] {
+    return this.add(this.copyOf(accumulators) ?? accumulators, value, time)
   }
 
   merge(earlier: readonly unknown[], later: readonly unknown[]): unknown[] {

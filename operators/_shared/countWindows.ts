@@ -15,15 +15,16 @@ export function countWindows<V>(
   step: KeyedStep,
 ): KeyedHandlers<V> {
   return {
-    take(value, _item, state) {
+    take(value, item, state) {
       const { time } = step
       const known = (state.get(0) as Kept | undefined) ?? [0, 0, time, time, accumulation.init()]
       const [index, count, start, last] = known
       step.enter()
-      const accumulators = accumulation.add(known[4], value, time)
+      if (!accumulation.isPure) step.join(item)
+      const accumulators = accumulation.added(known[4], value, time)
       const [from, to] = [Math.min(start, time), Math.max(last, time)]
       if (count + 1 < size) {
-        state.set(0, [index, count + 1, from, to, accumulators] satisfies Kept, undefined, !accumulation.isPure)
+        state.set(0, [index, count + 1, from, to, accumulators] satisfies Kept)
         return
       }
       state.set(0, [index + 1, 0, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, accumulation.init()] satisfies Kept)
@@ -45,12 +46,13 @@ export function globalWindows<V>(
     step.derive(next, result, { key: state.key, at: index, time: last })
   }
   return {
-    take(value, _item, state) {
+    take(value, item, state) {
       const { time, watermark } = step
       const known = (state.get(0) as Kept | undefined) ?? [0, 0, time, time, accumulation.init()]
       const [index, count, start, last] = known
       step.enter()
-      const accumulators = accumulation.add(known[4], value, time)
+      if (!accumulation.isPure) step.join(item)
+      const accumulators = accumulation.added(known[4], value, time)
       const isFull = count + 1 === everyCount
       const kept: Kept = [
         isFull ? index + 1 : index,
@@ -61,7 +63,7 @@ export function globalWindows<V>(
       ]
       const from = Math.max(time, watermark)
       const due = everyMs === undefined ? undefined : Math.floor(from / everyMs) * everyMs + everyMs
-      state.set(0, kept, due, !accumulation.isPure)
+      state.set(0, kept, due)
       if (isFull) give(state, [index, ...kept.slice(1)] as Kept)
     },
     due(_at, value, state) {

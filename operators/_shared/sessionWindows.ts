@@ -35,17 +35,18 @@ export class SessionHandlers<V> implements KeyedHandlers<V> {
     }
     step.enter()
     const { accumulation, emit } = this.#parts
+    if (!accumulation.isPure) step.join(item)
     const before = joined.map((at) => (state.get(at) as Session)[1])
     const [first = accumulation.init(), ...others] = before
     const merged = others.reduce<unknown[]>((all, other) => accumulation.merge(all, other), first)
-    const accumulators = accumulation.add(merged, value, time)
+    const accumulators = accumulation.added(merged, value, time)
     for (const at of joined) {
       const end = (state.get(at) as Session)[0] + 1
       if (at === start && end === last + 1) continue
       state.delete(at)
       if (emit.kind === 'update') this.#retract(state, at, end, item)
     }
-    state.set(start, [last, accumulators] satisfies Session, this.#due(last), !accumulation.isPure)
+    state.set(start, [last, accumulators] satisfies Session, this.#due(last))
     if (emit.kind === 'update') this.#next(resultOf(accumulation, state.key, start, last + 1, accumulators), item)
   }
 

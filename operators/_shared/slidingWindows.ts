@@ -56,6 +56,7 @@ export class SlidingHandlers<V> implements KeyedHandlers<V> {
       return
     }
     step.enter()
+    if (!this.#parts.accumulation.isPure) step.join(item)
     const { init } = this.#accumulation
     const starts = new Set(state.times())
     // Of times since the epoch no window begins before it: the first ones share one.
@@ -64,7 +65,12 @@ export class SlidingHandlers<V> implements KeyedHandlers<V> {
     const add = (start: number, [newest, accumulators]: Kept) => {
       if (this.#isClosed(start)) step.countLate()
       else
-        this.#put(state, start, [Math.max(newest, time), this.#parts.accumulation.add(accumulators, value, time)], item)
+        this.#put(
+          state,
+          start,
+          [Math.max(newest, time), this.#parts.accumulation.added(accumulators, value, time)],
+          item,
+        )
     }
     const { previous, around } = found
     const isEarly = leftStart !== time - this.#differenceMs
@@ -133,7 +139,7 @@ export class SlidingHandlers<V> implements KeyedHandlers<V> {
   #put(state: KeyedState, start: number, kept: Kept, item: number): void {
     const { accumulation, emit } = this.#parts
     const end = start + this.#differenceMs
-    state.set(start, kept, this.#due(start), !accumulation.isPure)
+    state.set(start, kept, this.#due(start))
     if (emit.kind === 'update') this.#next(resultOf(accumulation, state.key, start, end + 1, kept[1]), item)
   }
 

@@ -1,7 +1,6 @@
 /** Tumbling, hopping and calendar windows. */
 import type { KeyedHandlers, KeyedState, KeyedStep } from '../../src/core/keyed.ts'
 import type { Next } from '../../src/core/step.ts'
-import type { Accumulation } from './aggregators.ts'
 import { type Bounds, boundsOf } from './calendar.ts'
 import { resultOf, type WindowParts } from './windowParts.ts'
 import type { AlignedWindows, CalendarWindows } from './windowSpecs.ts'
@@ -70,8 +69,10 @@ export function timeWindows<V>(
         }
         isInOne = true
         step.enter()
-        const accumulators = added(accumulation, state, start, value, time)
-        state.set(start, accumulators, due)
+        const known = state.get(start) as unknown[] | undefined
+        const before = known === undefined ? undefined : accumulation.copyOf(known)
+        const accumulators = accumulation.add(known ?? accumulation.init(), value, time)
+        state.set(start, accumulators, due, before)
         if (isUpdate) next(resultOf(accumulation, state.key, start, end, accumulators), item)
       }
       if (!isInOne) late(value, item)
@@ -83,10 +84,6 @@ export function timeWindows<V>(
       step.derive(next, result, { key: state.key, at: start, time: end - 1 })
     },
   }
-}
-
-function added<V>(accumulation: Accumulation<V>, state: KeyedState, start: number, value: V, time: number): unknown[] {
-  return accumulation.add((state.get(start) as unknown[] | undefined) ?? accumulation.init(), value, time)
 }
 
 /** Gives results at each multiple of a time at which they have changed, and when a window closes. */
@@ -126,9 +123,12 @@ class PacedWindows<V> implements KeyedHandlers<V> {
       }
       isInOne = true
       step.enter()
-      const [accumulators] = (state.get(start) as Paced | undefined) ?? [accumulation.init()]
-      const kept: Paced = [accumulation.add(accumulators, value, time), true]
-      state.set(start, kept, this.#nextAt(start, watermark), !accumulation.isPure)
+      const kept: Paced = (state.get(start) as Paced | undefined) ?? [accumulation.init(), true]
+      const copy = accumulation.copyOf(kept[0])
+      const before = copy === undefined ? undefined : [copy, kept[1]]
+      accumulation.add(kept[0], value, time)
+      kept[1] = true
+      state.set(start, kept, this.#nextAt(start, watermark), before)
     }
     if (!isInOne) this.#late(value, item)
   }

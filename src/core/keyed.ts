@@ -21,9 +21,9 @@ export interface KeyedState {
    * Makes or replaces a cell.
    *
    * @param due event time, in milliseconds, from which on it is due; without it never
-   * @param inPlace whether parts of the former value were changed: undoing then takes a replay. Default: whether it is the same object
+   * @param before what the value was, where it is the same object and was changed in place: without it, undoing takes a replay
    */
-  set(at: number, value: unknown, due?: number, inPlace?: boolean): void
+  set(at: number, value: unknown, due?: number, before?: unknown): void
   delete(at: number): void
   /** Where the cells stand, in their order. */
   times(): readonly number[]

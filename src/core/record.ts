@@ -23,6 +23,8 @@ export interface RecordChunk {
   /** Milliseconds since the epoch. */
   timestamp(index: number): number
   key(index: number): Buffer | null
+  /** Whether a record's key is this text in UTF-8: without making a buffer of it. */
+  isKey?(index: number, text: string): boolean
   value(index: number): Buffer | null
   headers(index: number): readonly RecordHeader[]
 

@@ -16,9 +16,15 @@ const maxDepth = 100
 
 /** @throws PlanError MR-STATE-VALUE for a function, a symbol, an object of a class, or a value that holds itself */
 export function encodeState(value: unknown): string {
+  if (isPlainNumber(value)) return String(value)
+  // As windows keep their sums: there are many of them.
+  if (Array.isArray(value) && value.every(isPlainNumber)) return `[${value.join(',')}]`
+  return JSON.stringify(tagged(value, 0))
+}
+
+/** Whether JSON can say a number. */
+function isPlainNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value) && !Object.is(value, -0)
-    ? String(value)
-    : JSON.stringify(tagged(value, 0))
 }
 
 export function decodeState(text: string): unknown {
@@ -33,7 +39,7 @@ function tagged(value: unknown, depth: number): unknown {
     case 'boolean':
       return value
     case 'number':
-      if (Number.isFinite(value) && !Object.is(value, -0)) return value
+      if (isPlainNumber(value)) return value
       return { $number: Object.is(value, -0) ? '-0' : String(value) }
     case 'bigint':
       return { $bigint: String(value) }

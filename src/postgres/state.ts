@@ -36,8 +36,8 @@ export class PostgresState implements StateStore {
     const { rows } = await this.#read<{ some: boolean; due: string | null }>(
       of,
       `select exists (select from millrace.state where step = $1 and partition = $2) as some,
-         (select min(due) from millrace.state where step = $1 and partition = $2 and due is not null) as due`,
-      [],
+         (select due from millrace.due_state($1, $2, $3, '', 1)) as due`,
+      [earliest],
     )
     const [row] = rows
     return { isEmpty: row?.some !== true, firstDue: numberOf(row?.due ?? null) }
@@ -46,8 +46,7 @@ export class PostgresState implements StateStore {
   async read(of: StateOf, keys: readonly string[]): Promise<readonly StateRow[]> {
     const { rows } = await this.#read<PgState>(
       of,
-      `select key, at, value, due, version from millrace.state
-       where step = $1 and partition = $2 and key = any($3::text[])`,
+      'select key, at, value, due, version from millrace.read_state($1, $2, $3::text[])',
       [textArray(keys)],
     )
     return rows.map(stateRow)
@@ -57,8 +56,7 @@ export class PostgresState implements StateStore {
     // One more than asked for tells what comes behind.
     const { rows: due } = await this.#read<{ key: string; due: string }>(
       of,
-      `select key, due from millrace.state
-       where step = $1 and partition = $2 and due is not null and (due, key) > ($3, $4) order by due, key limit $5`,
+      'select key, due from millrace.due_state($1, $2, $3, $4, $5)',
       [after?.due ?? earliest, after?.key ?? '', limit + 1],
     )
     const wanted = due.slice(0, limit).filter((row) => Number(row.due) <= upTo)
@@ -111,24 +109,8 @@ interface PgState {
   readonly version: string
 }
 
-const writeText = `
-with given as (
-  select key, at, value, due, version
-  from unnest($3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) as g (key, at, value, due, version)
-), gone as (
-  delete from millrace.state s using given g
-  where s.step = $1 and s.partition = $2 and s.key = g.key and s.at = g.at and g.value is null and s.version = g.version
-  returning 1
-), changed as (
-  update millrace.state s set value = g.value, due = g.due, version = s.version + 1 from given g
-  where s.step = $1 and s.partition = $2 and s.key = g.key and s.at = g.at and g.value is not null and s.version = g.version
-  returning 1
-), added as (
-  insert into millrace.state (step, partition, key, at, value, due, version)
-  select $1, $2, key, at, value, due, 1 from given where version = 0
-  on conflict do nothing returning 1
-)
-select (select count(*) from gone) + (select count(*) from changed) + (select count(*) from added) as done`
+const writeText =
+  'select millrace.write_state($1, $2, $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) as done'
 
 /** @returns the step's number @throws PlanError when its state is made of something else by now */
 async function openStep(link: Link, app: string, { stream, step, shape }: StateStep): Promise<number> {

@@ -400,7 +400,8 @@ export class Batch {
 
   /** The owner works with keyed state from now on. */
   sawState(owner: number): void {
-    for (const member of this.membersOf(owner)) this.#marksOf(member).sawState(itemOf(member))
+    if (owner >= 0) this.#marksOf(owner).sawState(itemOf(owner))
+    else for (const member of this.groupOf(owner).members) this.sawState(member)
   }
 
   /**

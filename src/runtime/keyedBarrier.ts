@@ -61,8 +61,9 @@ class Taken {
   }
 
   /** Those that go on, in offset order. */
-  sorted(positionOf: (owner: number) => number | undefined): Taken {
-    const positions = this.owners.map(positionOf)
+  sorted(batch: Batch): Taken {
+    if (!batch.hasFallen && batch.limit >= batch.size && this.#isOrdered()) return this
+    const positions = this.owners.map((owner) => batch.standing(owner))
     if (positions.every((position, index) => position !== undefined && position >= (positions[index - 1] ?? -1)))
       return this
     const order = [...positions.keys()]
@@ -78,6 +79,15 @@ class Taken {
       )
     }
     return taken
+  }
+
+  /** Whether they are items in their order, as they mostly are. */
+  #isOrdered(): boolean {
+    const { owners } = this
+    for (let index = 1; index < owners.length; index++) {
+      if ((owners[index] as number) < (owners[index - 1] as number)) return false
+    }
+    return owners.length === 0 || (owners[0] as number) >= 0
   }
 }
 
@@ -95,6 +105,8 @@ export class KeyedBarrier implements Barrier, Feed {
   readonly #watermark: Watermark
   readonly #ctx: ItemContext
   readonly #ownTime: boolean
+  /** How far the watermark is behind the newest time. */
+  readonly #behindMs: number
   #taken = new Taken()
   /** What the loop is at work on. */
   #feeding = new Taken()
@@ -114,6 +126,7 @@ export class KeyedBarrier implements Barrier, Feed {
     this.name = step.name
     this.#ctx = step.ctx
     this.#ownTime = operator.time?.of !== undefined
+    this.#behindMs = (operator.time?.outOfOrderMs ?? 0) + (this.#ownTime ? 0 : parts.heldBackMs)
     this.#table = new StateTable(batch.log, cache, () => batch.item)
     this.#watermark = new Watermark(batch.log)
     this.#handlers = operator.attach(next, late, this.#keyedStep(step))
@@ -148,7 +161,7 @@ export class KeyedBarrier implements Barrier, Feed {
 
   async run(closing: boolean): Promise<void> {
     const batch = this.#batch
-    this.#feeding = this.#taken.sorted((owner) => batch.standing(owner))
+    this.#feeding = this.#taken.sorted(batch)
     this.#taken = new Taken()
     await this.#table.load(this.#feeding.keys)
     this.count = this.#feeding.owners.length
@@ -213,11 +226,6 @@ export class KeyedBarrier implements Barrier, Feed {
   /** The watermark, in milliseconds. */
   get #current(): number {
     return this.#watermark.newest - this.#behindMs
-  }
-
-  /** How far the watermark is behind the newest time. */
-  get #behindMs(): number {
-    return (this.#operator.time?.outOfOrderMs ?? 0) + (this.#ownTime ? 0 : this.#parts.heldBackMs)
   }
 
   /** Moves the watermark to where it is with an owner. Says whether all that is due by then has been worked off. */
@@ -344,10 +352,13 @@ export class KeyedBarrier implements Barrier, Feed {
   /** Only where records of a key are in one partition is its state in one place. */
   #requireRecordKey(key: Key, owner: number): void {
     const batch = this.#batch
-    for (const item of batch.itemsOf(owner)) {
+    const wanted = typeof key === 'string' ? key : String(key)
+    for (const item of owner >= 0 ? [itemOf(owner)] : batch.itemsOf(owner)) {
       const { chunk, index } = batch.locate(item)
-      const recordKey = chunk.input.records.key(index)?.toString()
-      if (recordKey === String(key)) continue
+      const { records } = chunk.input
+      if (records.isKey?.(index, wanted)) continue
+      const recordKey = records.key(index)?.toString()
+      if (recordKey === wanted) continue
       throw new ItemError('MR-KEY-RECORD', {
         what: `the value is keyed by ${shown(key)}, and its record by ${shown(recordKey ?? null)}`,
         why: 'keyBy(…, { sameKey: true }) says that both are the same: else records of one key are in several partitions, and its state would be, too.',

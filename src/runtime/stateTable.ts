@@ -59,8 +59,9 @@ class Cell {
   }
 }
 
-/** What cells were before the owner in hand changed them, in columns: one object for all owners. */
+/** What cells were before the owner in hand changed them, in columns that are used again and again. */
 class CellChanges implements Change {
+  #count = 0
   readonly #states: StateOfKey[] = []
   readonly #cells: Cell[] = []
   readonly #values: unknown[] = []
@@ -68,34 +69,32 @@ class CellChanges implements Change {
   readonly #gone: boolean[] = []
 
   get isEmpty(): boolean {
-    return this.#cells.length === 0
+    return this.#count === 0
   }
 
-  add(state: StateOfKey, cell: Cell): void {
-    this.#states.push(state)
-    this.#cells.push(cell)
-    this.#values.push(cell.value)
-    this.#dues.push(cell.due)
-    this.#gone.push(cell.isGone)
+  /** @param value what the cell held */
+  add(state: StateOfKey, cell: Cell, value: unknown): void {
+    const index = this.#count++
+    this.#states[index] = state
+    this.#cells[index] = cell
+    this.#values[index] = value
+    this.#dues[index] = cell.due
+    this.#gone[index] = cell.isGone
   }
 
   undo(): void {
-    for (let index = this.#cells.length - 1; index >= 0; index--) {
+    for (let index = this.#count - 1; index >= 0; index--) {
       const cell = this.#cells[index] as Cell
       cell.value = this.#values[index]
       cell.due = this.#dues[index] as number
       cell.isGone = this.#gone[index] as boolean
       ;(this.#states[index] as StateOfKey).queue(cell)
     }
-    this.seen()
+    this.#count = 0
   }
 
   seen(): void {
-    this.#states.length = 0
-    this.#cells.length = 0
-    this.#values.length = 0
-    this.#dues.length = 0
-    this.#gone.length = 0
+    this.#count = 0
   }
 }
 
@@ -111,6 +110,7 @@ export class StateOfKey implements KeyedState, Evictable {
   readonly cells = new Map<number, Cell>()
   isOpen = false
   readonly #table: StateTable
+  #last: Cell | undefined
 
   constructor(table: StateTable, text: string) {
     this.#table = table
@@ -120,18 +120,20 @@ export class StateOfKey implements KeyedState, Evictable {
 
   get(at: number): unknown {
     this.#table.touch()
-    const cell = this.cells.get(at)
+    const cell = this.#cellAt(at)
     return cell === undefined || cell.isGone ? undefined : cell.current
   }
 
-  set(at: number, value: unknown, due = never, inPlace?: boolean): void {
-    let cell = this.cells.get(at)
+  set(at: number, value: unknown, due = never, before?: unknown): void {
+    let cell = this.#cellAt(at)
     if (cell === undefined) {
       cell = new Cell(at)
       cell.isGone = true
       this.cells.set(at, cell)
     }
-    this.#table.changing(this, cell, inPlace ?? (isObject(value) && value === cell.value))
+    const isSame = isObject(value) && value === cell.value
+    if (isSame && before === undefined) this.#table.changingInPlace(this, cell)
+    else this.#table.changing(this, cell, isSame ? before : cell.value)
     cell.value = value
     cell.isGone = false
     if (cell.due === due) return
@@ -142,7 +144,7 @@ export class StateOfKey implements KeyedState, Evictable {
   delete(at: number): void {
     const cell = this.cells.get(at)
     if (cell === undefined || cell.isGone) return
-    this.#table.changing(this, cell, false)
+    this.#table.changing(this, cell, cell.value)
     cell.isGone = true
   }
 
@@ -151,6 +153,20 @@ export class StateOfKey implements KeyedState, Evictable {
     const times: number[] = []
     for (const { at, isGone } of this.cells.values()) if (!isGone) times.push(at)
     return times.sort((a, b) => a - b)
+  }
+
+  /** Mostly the one that was asked for last. */
+  #cellAt(at: number): Cell | undefined {
+    if (this.#last?.at === at) return this.#last
+    const cell = this.cells.get(at)
+    if (cell !== undefined) this.#last = cell
+    return cell
+  }
+
+  /** Takes a cell out, for good. */
+  remove(cell: Cell): void {
+    this.cells.delete(cell.at)
+    if (this.#last === cell) this.#last = undefined
   }
 
   /** The table is told when a cell is due. */
@@ -252,17 +268,24 @@ export class StateTable {
     this.#log.touch(this.#owner())
   }
 
-  /** The owner in hand is about to change a cell. */
-  changing(state: StateOfKey, cell: Cell, inPlace: boolean): void {
+  /** The owner in hand is about to change a cell, which held a value. */
+  changing(state: StateOfKey, cell: Cell, value: unknown): void {
+    this.#log.touch(this.#owner())
+    if (this.#before.isEmpty) this.#log.note(this.#before)
+    this.#before.add(state, cell, value)
+    this.#changed(state, cell)
+  }
+
+  /** The owner in hand has changed the value of a cell in place: what it was is known only from its text. */
+  changingInPlace(state: StateOfKey, cell: Cell): void {
     const owner = this.#owner()
     this.#log.touch(owner)
+    this.#log.join(owner)
+    this.#changed(state, cell)
+  }
+
+  #changed(state: StateOfKey, cell: Cell): void {
     if (!state.isOpen) this.#openUp(state)
-    // What was changed in place is known only from its text.
-    if (inPlace) this.#log.join(owner)
-    else {
-      if (this.#before.isEmpty) this.#log.note(this.#before)
-      this.#before.add(state, cell)
-    }
     cell.isChanged = true
     this.changesMade++
   }
@@ -291,7 +314,7 @@ export class StateTable {
       for (const cell of state.cells.values()) {
         if (!cell.isChanged) continue
         cell.restore()
-        if (cell.text === undefined) state.cells.delete(cell.at)
+        if (cell.text === undefined) state.remove(cell)
         else state.queue(cell)
       }
     }
@@ -384,7 +407,7 @@ function addChange(changes: Changes, key: string, cell: Cell): void {
 function settled(state: StateOfKey, cell: Cell): void {
   cell.isChanged = false
   if (cell.isGone) {
-    state.cells.delete(cell.at)
+    state.remove(cell)
     return
   }
   if (cell.pending === undefined) return

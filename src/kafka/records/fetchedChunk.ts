@@ -1,6 +1,6 @@
 import { ItemError } from '../../core/errors.ts'
 import type { RecordChunk, RecordHeader } from '../../core/record.ts'
-import { keyOf, POSITIONS, type RecordIndex, readVarint, varintEnd } from './recordIndex.ts'
+import { isKeyOf, keyOf, POSITIONS, type RecordIndex, readVarint, varintEnd } from './recordIndex.ts'
 
 /** The buffer of the records from the last segment's end up to `end`. */
 export interface Segment {
@@ -80,6 +80,10 @@ export class FetchedChunk implements RecordChunk {
 
   key(index: number): Buffer | null {
     return keyOf(this.valueBuffer(index), this.#recordStart(index))
+  }
+
+  isKey(index: number, text: string): boolean {
+    return isKeyOf(this.valueBuffer(index), this.#recordStart(index), text)
   }
 
   headers(index: number): readonly RecordHeader[] {

@@ -115,11 +115,29 @@ export function indexRecords(
 
 /** The key of the record that starts at byte `recordStart`, which was indexed before. */
 export function keyOf(buffer: Buffer, recordStart: number): Buffer | null {
+  const length = keyLengthOf(buffer, recordStart)
+  return length < 0 ? null : buffer.subarray(varintEnd, varintEnd + length)
+}
+
+/** Whether a record's key is a text in UTF-8. */
+export function isKeyOf(buffer: Buffer, recordStart: number, text: string): boolean {
+  const length = keyLengthOf(buffer, recordStart)
+  const start = varintEnd
+  if (length !== text.length) return length > text.length && buffer.toString('utf8', start, start + length) === text
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at)
+    // Beyond ASCII a character takes more bytes than one, so the lengths are equal by chance.
+    if (code > 0x7f || buffer[start + at] !== code) return false
+  }
+  return true
+}
+
+/** The length of a record's key, which then begins at `varintEnd`; -1 for none. */
+function keyLengthOf(buffer: Buffer, recordStart: number): number {
   readVarint(buffer, recordStart)
   readVarlong(buffer, varintEnd + 1)
   readVarint(buffer, varintEnd)
-  const length = readVarint(buffer, varintEnd)
-  return length < 0 ? null : buffer.subarray(varintEnd, varintEnd + length)
+  return readVarint(buffer, varintEnd)
 }
 
 /**
