@@ -34,8 +34,15 @@ export function dayText(ms: number): string {
 
 /** The instant of a time in milliseconds, as Postgres reads it. */
 export function instantText(ms: number): string {
-  return hasPlainYear(ms) ? new Date(ms).toISOString() : farText(ms, (iso) => iso)
+  // Rows of windows have the same few over and over.
+  if (ms !== lastInstant.ms) {
+    lastInstant.text = hasPlainYear(ms) ? new Date(ms).toISOString() : farText(ms, (iso) => iso)
+    lastInstant.ms = ms
+  }
+  return lastInstant.text
 }
+
+const lastInstant = { ms: Number.NaN, text: '' }
 
 /** Writes the instant of a time in milliseconds; several times faster than making its text. */
 export function writeInstant(out: ByteWriter, ms: number): void {

@@ -229,7 +229,7 @@ export class Batch {
   openDerived(derived: DerivedOwner): number | undefined {
     this.#groups.push({ members: [], trigger: undefined, derived })
     const owner = -this.#groups.length
-    const fall = this.#fallenDerived.get(identityOf(derived))
+    const fall = this.#fallenDerived.size === 0 ? undefined : this.#fallenDerived.get(identityOf(derived))
     if (fall !== undefined) this.strayFalls.set(owner, fall)
     return fall === undefined ? owner : undefined
   }
