@@ -1,6 +1,5 @@
 import type { ItemContext } from '../src/core/context.ts'
 import { type Duration, durationMs, durationText } from '../src/core/duration.ts'
-import { PlanError } from '../src/core/errors.ts'
 import type { Key } from '../src/core/key.ts'
 import type { KeyedOperator, KeyedState, KeyRule } from '../src/core/keyed.ts'
 import { type OptionRules, validateOptions } from '../src/core/options.ts'
@@ -40,7 +39,6 @@ export function stateful<V, S, N>(
   callback: (value: V, state: State<S>, ctx: ItemContext) => N,
 ): KeyedOperator<V, Results<N>> {
   validateOptions('stateful()', options, rules)
-  if (options.name === '') throw new PlanError('MR-PLAN-OPTION', { what: 'stateful(): "name" must not be empty' })
   const ttlMs = options.ttl === undefined ? undefined : durationMs('stateful(): "ttl"', options.ttl, 1)
   return Object.freeze({
     mode: 'keyed',

@@ -80,8 +80,8 @@ function untagged(value: unknown): unknown {
   const entries = Object.entries(value)
   const [only] = entries
   if (entries.length === 1 && only !== undefined) {
-    const read = readers[only[0]]
-    if (read !== undefined) return read(only[1])
+    const [tag, held] = only
+    if (Object.hasOwn(readers, tag)) return readers[tag]?.(held)
   }
   return Object.fromEntries(entries.map(([name, held]) => [name, untagged(held)]))
 }

@@ -77,6 +77,11 @@ export class Graph {
     for (const { barrier } of this.#stages) barrier?.reset()
   }
 
+  /** Whether a step keeps state, and so may have something that is due. */
+  get keepsState(): boolean {
+    return this.#keyed.length > 0
+  }
+
   /** State that the batch has changed. */
   stateChanges(): StateChanges[] {
     return this.#keyed.flatMap((barrier) => barrier.changes() ?? [])

@@ -230,6 +230,7 @@ export class Task {
 
   /** Event time has come to a point, in milliseconds, without a record that says so: what is due by then is worked off. */
   advanceTime(time: number): void {
+    if (!this.#graph.keepsState) return
     this.#timeAtLeast = Math.max(time, this.#timeAtLeast ?? time)
     this.#changed()
   }

@@ -61,7 +61,7 @@ export interface TestDriver {
   sendAll<T>(topic: TopicSource<T>, values: readonly T[], options?: RecordOptions | RecordOptionsOf<T>): Promise<void>
   /** Sends bytes as they are; null is a tombstone. */
   sendBytes(topic: TopicSource<unknown>, bytes: Buffer | null, options?: RecordOptions): Promise<void>
-  /** Moves time, letting everything that falls due happen in order. */
+  /** Moves time, letting everything that falls due happen in order; event time too, as if a record of that time had come. */
   advanceTo(time: Date): Promise<void>
   advanceBy(ms: number): Promise<void>
   /** Committed rows of a table, in the order in which they were written; an upserted row keeps its place. */
@@ -168,6 +168,8 @@ class Driver implements TestDriver {
       await nextTurn()
       await this.#calm()
     }
+    for (const task of this.#runner.tasks) task.advanceTime(time.getTime())
+    await this.#calm()
   }
 
   advanceBy(ms: number): Promise<void> {
