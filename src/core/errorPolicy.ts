@@ -40,6 +40,9 @@ const retryRules: OptionRules = {
 
 const anHourMs = 3_600_000
 
+/** A pause of so many milliseconds or more is not waited for: the item is put off. */
+export const putOffFromMs = 1_000
+
 function policy(
   kind: RetryPolicy['kind'],
   options: RetryOptions,
@@ -103,7 +106,10 @@ export interface ErrorPolicyOptions {
   readonly park?: 'key'
   /** Items of a partition that may wait so at most; then the partition is broken off. Default 10,000. */
   readonly maxParked?: number
-  /** Changes what the collector keeps of an item: its value and key, as bytes, and its headers. */
+  /**
+   * Changes what the collector keeps of an item: its value and key, as bytes, and its headers. Not together with `park` or
+   * pauses of a second or more: such items are run by themselves from what is kept.
+   */
   readonly redact?: Redaction
 }
 
@@ -147,6 +153,7 @@ export function errorPolicyOf(options: ErrorPolicyOptions): ErrorPolicy {
       what: 'errorPolicy(): "retry" must be made by retry.backoff() or retry.soft()',
     })
   }
+  if (redact !== undefined && (park === 'key' || (retried !== undefined && mayPutOff(retried)))) throw runFromKept()
   if (budget !== false) validateOptions('errorPolicy(): "budget"', budget, budgetRules)
   return Object.freeze({
     retry: retried,
@@ -154,6 +161,18 @@ export function errorPolicyOf(options: ErrorPolicyOptions): ErrorPolicy {
     park: park === 'key',
     maxParked,
     redact,
+  })
+}
+
+function mayPutOff(policy: RetryPolicy): boolean {
+  return policy.attempts > 1 && (pauseBefore(policy, policy.attempts - 1, [1, 1]) ?? 0) >= putOffFromMs
+}
+
+function runFromKept(): PlanError {
+  return new PlanError('MR-PLAN-OPTION', {
+    what: 'errorPolicy(): "redact" cannot be together with "park", or with a retry that may pause for a second or more',
+    why: 'Items that wait or are put off are run again by themselves from what the collector keeps, and would be run changed.',
+    fix: 'Keep the pauses below a second (maxMs, jitter), leave "park" or "redact" out, or take the secret out before it gets into the topic.',
   })
 }
 

@@ -5,7 +5,7 @@
  * Each of these may ask for a replay, after which they are looked at again. It ends: tries are counted, who waits once waits
  * for good, and the place of the halt only moves forward in a batch when fewer items have failed.
  */
-import { pauseBefore } from '../core/errorPolicy.ts'
+import { pauseBefore, putOffFromMs } from '../core/errorPolicy.ts'
 import { ItemError, messageOf } from '../core/errors.ts'
 import { RowsRefused } from '../core/store.ts'
 import type { Batch } from './batch.ts'
@@ -14,9 +14,6 @@ import { BudgetCount } from './errorBudget.ts'
 import type { Fall } from './fall.ts'
 import { itemOf, streamOf } from './owner.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
-
-/** A pause that is longer is not waited for: the item is put off. */
-const longestWaitMs = 1_000
 
 interface Failed {
   readonly owner: number
@@ -44,7 +41,7 @@ export function applyRetries(batch: Batch, info: TaskInfo, memory: CallMemory): 
       continue
     }
     info.log.warn({ ...told, pauseMs }, 'an item failed and is tried again')
-    if (pauseMs >= longestWaitMs) {
+    if (pauseMs >= putOffFromMs) {
       batch.fallOtherwise(owner, { kind: 'deferred', step: fall.step, error: fall.error, retryInMs: pauseMs })
       continue
     }

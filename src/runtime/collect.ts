@@ -73,7 +73,7 @@ function stateOf(fall: Fall): Pick<CollectedItem, 'state' | 'error'> {
     case 'deferred':
       return { state: 'deferred', error: errorFields(fall.error) }
     case 'parked':
-      return { state: 'parked', error: errorFields('waits behind an earlier item of its key') }
+      return { state: 'parked', error: { ...errorFields('waits behind an earlier item of its key'), name: 'Parked' } }
     case 'collected':
       return { state: 'open', error: errorFields(fall.error) }
     case 'ignored':

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { RedactableRecord } from '../../src/core/errorPolicy.ts'
 import { HaltedError, json, retry, type Stream, segment, signal, stream, table, topic } from '../../src/index.ts'
 import { MemoryStore, type TestDriver, testDriver } from '../../src/testing/index.ts'
 
@@ -373,6 +374,19 @@ test('an error policy is that of the whole stream', () => {
   expect(() => base.errorPolicy({ retry: { attempts: 3 } as never })).toThrow(/must be made by retry\.backoff\(\)/)
   expect(() => retry.backoff({ attempts: 0 })).toThrow(/"attempts" must be a whole number from 1 to 1000/)
   expect(() => retry.soft({ attempts: 2, firstMs: [5, 1] })).toThrow(/"firstMs" must be a number of at least 0, or two/)
+})
+
+test('what is changed before it is kept is never run again by itself', () => {
+  const redact = (record: RedactableRecord) => ({ ...record, value: null })
+  const refused = /"redact" cannot be together with "park", or with a retry that may pause.*MR-PLAN-OPTION/s
+  expect(() => base.errorPolicy({ redact, park: 'key' })).toThrow(refused)
+  expect(() => base.errorPolicy({ redact, retry: retry.soft({ attempts: 2 }) })).toThrow(refused)
+  expect(() => base.errorPolicy({ redact, retry: retry.backoff({ attempts: 4, firstMs: 250 }) })).toThrow(refused)
+  expect(() => base.errorPolicy({ redact, retry: retry.backoff({ attempts: 2, firstMs: 950, jitter: 0.1 }) })).toThrow(
+    refused,
+  )
+  base.errorPolicy({ redact, retry: retry.backoff({ attempts: 3, firstMs: 250 }) })
+  base.errorPolicy({ redact, retry: retry.backoff({ attempts: 1, firstMs: 5_000 }) })
 })
 
 test('what the collector keeps can be changed before', async () => {

@@ -186,6 +186,9 @@ test('breaks a partition off in which too many wait, over restarts, until they a
   )
   const before = await states()
   expect(before.parked).toBe(10)
+  expect((await millrace('errors', 'list')).out).toMatch(
+    /10 +parked +payments .* Parked: waits behind an earlier item of its key\n/,
+  )
   expect((await catchUp(env)).code).toBe(4)
   expect(await states()).toEqual(before)
 
