@@ -191,7 +191,15 @@ export interface CommitRequest {
   readonly budget: string | null
   /** Set when the task must not run any more. */
   readonly halted: Halt | null
+  /**
+   * Lets the guilty item fall while the transaction stands, for a store that can go on there: `position` leaves it out from then on.
+   * Undefined, when the batch has to be closed anew: `commit` throws what it was given then.
+   */
+  readonly refuse?: ((refused: RowsRefused) => AfterRefusal | undefined) | undefined
 }
+
+/** What a batch commits beside its rows, once an item has fallen. */
+export type AfterRefusal = Pick<CommitRequest, 'collected' | 'settled' | 'budget'>
 
 /** State in the store is not what the batch has read, or written last: somebody else has changed it. */
 export class StateStaleError extends UnavailableError {}

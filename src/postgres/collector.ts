@@ -70,6 +70,14 @@ const insertStatement = `
   insert into millrace.errors (app, ${keptNames})
   select $1, ${keptValues} from unnest(${parameters}) as given (${givenNames})`
 
+/** The same, and the task's error counters with it: where items fell after the fence. */
+const insertAndCount = `
+  with counted as (
+    update millrace.progress set budget = $${columns.length + 2}
+    where app = $1 and stream = $${columns.length + 3} and partition = $${columns.length + 4}
+  )
+  ${insertStatement}`
+
 /** The failure before goes into the history, behind those that are there. */
 const failAgainStatement = `
   update millrace.errors e set (${keptNames}, collected_at, history) = (
@@ -94,9 +102,19 @@ export async function inTransactionCollect(
   app: string,
   items: readonly CollectedItem[],
   maxValueBytes: number,
+  counted?: Counted,
 ): Promise<void> {
   if (items.length === 0) return
-  await link.query(insertStatement, [cleaned(app, maxLength.name), ...arraysOf(items, maxValueBytes)])
+  const values = [cleaned(app, maxLength.name), ...arraysOf(items, maxValueBytes)]
+  if (counted === undefined) await link.query(insertStatement, values)
+  else await link.query(insertAndCount, [...values, counted.budget, counted.stream, counted.partition])
+}
+
+/** Error counters of a task. */
+interface Counted {
+  readonly budget: string | null
+  readonly stream: string
+  readonly partition: number
 }
 
 /** Settles items of the collector. One that is gone or was settled meanwhile, by somebody at the command line, is passed over. */

@@ -7,17 +7,18 @@
  */
 import { sleep } from '../core/clock.ts'
 import { FenceLostError, InternalError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
-import type { Claim, CommitRequest, RowsRefused } from '../core/store.ts'
+import { type Claim, type CommitRequest, RowsRefused } from '../core/store.ts'
 import { inTransactionMatchCollected } from './collectedBefore.ts'
 import { inTransactionCollect, inTransactionSettle } from './collector.ts'
 import type { Connections, Link } from './connections.ts'
-import { causeOf, inTransactionFindGuilty, isRefusal } from './guilt.ts'
+import { causeOf, inTransactionFindGuilty, isRefusal, surelyGuilty } from './guilt.ts'
 import { beginFenced, type InDoubt, lookInDoubt } from './progress.ts'
+import { inPlaceBuffer, inTransactionCopy, savepointRows } from './refuseInPlace.ts'
 import type { PostgresTarget } from './settings.ts'
 import { fenceLostState, isConnectionLost, sqlstateOf } from './sqlstate.ts'
 import { PostgresState } from './state.ts'
 import { type TableBuffer, WriteRefused } from './tableBuffer.ts'
-import { type TrackedRequest, TrackedTasks } from './tracking.ts'
+import { inTransactionNoteMembers, type TrackedRequest, TrackedTasks } from './tracking.ts'
 import { inTransactionWrite, orderedBuffers } from './writeSet.ts'
 
 /** Reads the catalog again for tables that have changed under the plan. @throws StoreError when they do not fit any more */
@@ -67,23 +68,35 @@ async function attemptCommit(
   { tracked, state }: Beside,
 ): Promise<Attempt> {
   const buffers = orderedBuffers(given)
-  const request: TrackedRequest = { ...given, tracking: await tracked.trackingOf(link, given, buffers) }
+  let request: TrackedRequest = { ...given, tracking: await tracked.trackingOf(link, given, buffers) }
   let hasReadAgain = false
   for (;;) {
-    await begin(link, request)
+    const inPlace = inPlaceBuffer(request, buffers)
+    await begin(link, request, inPlace === undefined ? '' : `; ${savepointRows}`)
     try {
       await state.inTransactionWrite(link, request.claim.task, request.state ?? [])
-      await inTransactionWrite(link, buffers, {
-        asAppended: request.allInOrder,
-        position: (owner) => request.position(owner),
-        order: request.order,
-        tracking: request.tracking,
-      })
+      if (inPlace === undefined) {
+        await inTransactionWrite(link, buffers, {
+          asAppended: request.allInOrder,
+          position: (owner) => request.position(owner),
+          order: request.order,
+          tracking: request.tracking,
+        })
+      } else {
+        const changed = await inTransactionCopy(link, inPlace, request)
+        if (changed !== undefined) request = { ...request, ...changed, allInOrder: false }
+        if (request.tracking !== undefined) {
+          await inTransactionNoteMembers(link, request.tracking, (owner) => request.position(owner))
+        }
+      }
       const { collected, settled } = await inTransactionMatchCollected(link, request)
-      await inTransactionCollect(link, request.claim.task.app, collected, maxKeptValueBytes)
+      const { app, stream, partition } = request.claim.task
+      const counted = request.budget === given.budget ? undefined : { budget: request.budget, stream, partition }
+      await inTransactionCollect(link, app, collected, maxKeptValueBytes, counted)
       await inTransactionSettle(link, settled, maxKeptValueBytes)
     } catch (error) {
       await link.rollback()
+      if (error instanceof RowsRefused) return { kind: 'refused', refused: error }
       if (!(error instanceof WriteRefused)) throw error
       if (error.again) continue
       if (sqlstateOf(error.cause) === undefinedColumn && !hasReadAgain) {
@@ -92,15 +105,17 @@ async function attemptCommit(
         continue
       }
       if (!isRefusal(error)) throw error.cause
+      const refused = surelyGuilty(request, buffers, error)
+      if (refused !== undefined) return { kind: 'refused', refused }
       return findGuilty(link, request, buffers, error)
     }
     return request.isTrial ? endTrial(link, request, buffers) : sendCommit(link, request, buffers)
   }
 }
 
-async function begin(link: Link, request: CommitRequest): Promise<void> {
+async function begin(link: Link, request: CommitRequest, behind = ''): Promise<void> {
   try {
-    await link.begin(beginFenced(request))
+    await link.begin(`${beginFenced(request)}${behind}`)
   } catch (error) {
     await link.rollback()
     throw sqlstateOf(error) === fenceLostState ? fenceLost(request.claim, error) : error

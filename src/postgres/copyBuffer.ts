@@ -1,109 +1,24 @@
 import pg from 'pg'
 import type { Sink } from '../core/sink.ts'
-import { ByteWriter } from './byteWriter.ts'
+import type { ByteWriter } from './byteWriter.ts'
 import type { Link } from './connections.ts'
+import { newline, nullText, Segment, tab } from './copySegment.ts'
 import { nullMisfit } from './encoder.ts'
 import type { KeyTrail } from './keyTrail.ts'
 import { type AnyRow, type Layout, RowLayouts, type WrittenColumn } from './rowLayout.ts'
 import type { BoundSink } from './sinkChecks.ts'
-import { Owners, type Selection, selectRows, type TableBuffer, WriteRefused } from './tableBuffer.ts'
-import { offsetColumn, taskColumn } from './trackedColumns.ts'
-import type { Tracking } from './tracking.ts'
+import { type Selection, selectRows, type TableBuffer, WriteRefused } from './tableBuffer.ts'
 
-const tab = 0x09
-const newline = 0x0a
-const zero = 0x30
-const nullText = '\\N'
 const bytesPerOwner = 4
-/** Of a task and an offset at the end of a line, at most: two tabs, 10 and 16 digits. */
-const maxPlaceBytes = 28
 
-/** Rows that go out by one COPY: those that write the same columns. */
-class Segment {
-  readonly columns: readonly WrittenColumn[]
-  readonly statement: string
-  /** The same with where each row comes from. */
-  readonly trackedStatement: string
-  readonly out = new ByteWriter()
-  readonly owners = new Owners()
-  /** Where each row ends in the bytes. */
-  ends = new Uint32Array(1024)
-
-  constructor(table: string, columns: readonly WrittenColumn[]) {
-    this.columns = columns
-    const names = columns.map(({ info }) => info.quoted).join(', ')
-    this.statement = `copy ${table} (${names}) from stdin`
-    this.trackedStatement = `copy ${table} (${names}, ${taskColumn}, ${offsetColumn}) from stdin`
-  }
-
-  get length(): number {
-    return this.owners.length
-  }
-
-  endOf(row: number): number {
-    return row < 0 ? 0 : (this.ends[row] ?? 0)
-  }
-
-  add(owner: number): void {
-    if (this.length === this.ends.length) {
-      const larger = new Uint32Array(this.ends.length * 2)
-      larger.set(this.ends)
-      this.ends = larger
-    }
-    this.ends[this.length] = this.out.length
-    this.owners.push(owner)
-  }
-
-  truncate(length: number): void {
-    if (length === 0) this.out.clear()
-    else this.out.length = this.endOf(length - 1)
-    this.owners.length = length
-  }
-
-  /** The lines of the selected rows, in their order, each with where it comes from. */
-  gatherTracked(rows: Int32Array | undefined, tracking: Tracking): Buffer {
-    const count = rows?.length ?? this.length
-    let size = 0
-    for (let index = 0; index < count; index += 1) {
-      const row = rows?.[index] ?? index
-      size += this.endOf(row) - this.endOf(row - 1) + maxPlaceBytes
-    }
-    const bytes = Buffer.allocUnsafe(size)
-    let length = 0
-    for (let index = 0; index < count; index += 1) {
-      const row = rows?.[index] ?? index
-      length += this.out.bytes.copy(bytes, length, this.endOf(row - 1), this.endOf(row) - 1)
-      const place = tracking.placeOf(this.owners.values[row] ?? 0)
-      if (place === undefined) length += bytes.write(`\t${nullText}\t${nullText}`, length, 'latin1')
-      else length = writeNumber(bytes, writeNumber(bytes, length, place.task), place.offset)
-      bytes[length++] = newline
-    }
-    return bytes.subarray(0, length)
-  }
-
-  /** The lines of the selected rows, in their order. */
-  gather(rows: Int32Array): Buffer {
-    let size = 0
-    for (const row of rows) size += this.endOf(row) - this.endOf(row - 1)
-    const bytes = Buffer.allocUnsafe(size)
-    let length = 0
-    for (const row of rows) length += this.out.bytes.copy(bytes, length, this.endOf(row - 1), this.endOf(row))
-    return bytes
-  }
-}
-
-/** Writes a tab and a whole number of at least 0. @returns where it ends */
-function writeNumber(bytes: Buffer, at: number, number: number): number {
-  bytes[at] = tab
-  let digits = 1
-  for (let rest = number; rest >= 10; rest = Math.floor(rest / 10)) digits += 1
-  let rest = number
-  for (let index = at + digits; index > at; index -= 1) {
-    const more = Math.floor(rest / 10)
-    bytes[index] = zero + rest - more * 10
-    rest = more
-  }
-  return at + digits + 1
+/** Rows of one COPY, some of which may be written by others. */
+export interface SelectedRows {
+  readonly length: number
+  ownerOf(index: number): number
+  /** The others. */
+  without(owner: number): SelectedRows
+  /** @throws WriteRefused */
+  copy(link: Link, from: number, to: number): Promise<void>
 }
 
 interface Target {
@@ -187,25 +102,49 @@ export class CopyBuffer implements TableBuffer {
   }
 
   async inTransactionFlush(link: Link, selection: Selection): Promise<void> {
-    const tracking = this.bound.tracked === undefined ? undefined : selection.tracking
     for (const segment of this.#segments) {
       if (segment.length === 0) continue
       const rows = selection.asAppended
         ? undefined
         : selectRows(segment.owners.values, segment.length, selection, selection.order)
-      if (rows?.length === 0) continue
-      try {
-        if (tracking !== undefined) {
-          await link.copyIn(segment.trackedStatement, [segment.gatherTracked(rows, tracking)])
-          continue
-        }
-        const bytes = rows === undefined ? segment.out.bytes.subarray(0, segment.out.length) : segment.gather(rows)
-        await link.copyIn(segment.statement, [bytes])
-      } catch (error) {
-        const line = lineOf(error)
-        const row = line === undefined ? undefined : rows === undefined ? line - 1 : rows[line - 1]
-        throw new WriteRefused(this.bound, error, { owner: row === undefined ? undefined : segment.owners.values[row] })
+      await this.#copy(link, segment, rows, selection)
+    }
+  }
+
+  /** The rows of the only segment that are selected, where {@link isOneCopy}. */
+  selected(selection: Selection): SelectedRows {
+    const segment = this.#segments.find(({ length }) => length > 0)
+    if (segment === undefined)
+      return { length: 0, ownerOf: () => 0, without: () => this.selected(selection), copy: async () => {} }
+    const { values } = segment.owners
+    const of = (rows: Int32Array): SelectedRows => ({
+      length: rows.length,
+      ownerOf: (index) => values[rows[index] ?? 0] ?? 0,
+      without: (owner) => of(rows.filter((row) => values[row] !== owner)),
+      copy: (link, from, to) => this.#copy(link, segment, rows.subarray(from, to), selection),
+    })
+    if (!selection.asAppended) return of(selectRows(values, segment.length, selection, selection.order))
+    return of(Int32Array.from({ length: segment.length }, (_, row) => row))
+  }
+
+  async #copy(
+    link: Link,
+    segment: Segment,
+    rows: Int32Array | undefined,
+    { tracking }: Pick<Selection, 'tracking'>,
+  ): Promise<void> {
+    if (rows?.length === 0) return
+    try {
+      if (tracking !== undefined && this.bound.tracked !== undefined) {
+        await link.copyIn(segment.trackedStatement, [segment.gatherTracked(rows, tracking)])
+        return
       }
+      const bytes = rows === undefined ? segment.out.bytes.subarray(0, segment.out.length) : segment.gather(rows)
+      await link.copyIn(segment.statement, [bytes])
+    } catch (error) {
+      const line = lineOf(error)
+      const row = line === undefined ? undefined : rows === undefined ? line - 1 : rows[line - 1]
+      throw new WriteRefused(this.bound, error, { owner: row === undefined ? undefined : segment.owners.values[row] })
     }
   }
 

@@ -7,7 +7,7 @@
  */
 import pg from 'pg'
 import { UnavailableError } from '../core/errors.ts'
-import { RowsRefused } from '../core/store.ts'
+import { type CommitRequest, RowsRefused } from '../core/store.ts'
 import type { Link } from './connections.ts'
 import { CopyBuffer } from './copyBuffer.ts'
 import { isClash, reactionTo, sqlstateOf } from './sqlstate.ts'
@@ -55,9 +55,6 @@ export async function inTransactionFindGuilty(
 ): Promise<RowsRefused> {
   const stops = stopsOf(request, buffers)
   let refusal = toRefusal(first, buffers, stops)
-  const named = exactlyNamed(request, buffers, refusal)
-  if (named !== undefined) return blame(stops, named, refusal)
-
   // Prefixes up to `accepted` stops go through, that of `refused` stops does not. The first refusal was seen in
   // another transaction, so it is seen again before anybody is blamed for it.
   let accepted = 0
@@ -77,6 +74,34 @@ export async function inTransactionFindGuilty(
     } else accepted = probe
   }
   return blame(stops, refused - 1, refusal)
+}
+
+/**
+ * The guilty owner where the database's word is enough, so that nothing has to be tried: one COPY into a table where nothing else is
+ * looked at after the line that it named. Errors of content are found line by line; a unique index only where it was the one
+ * that refused, since lines above may not have reached it yet.
+ */
+export function surelyGuilty(
+  { order, again }: Pick<CommitRequest, 'order' | 'again'>,
+  buffers: readonly TableBuffer[],
+  thrown: unknown,
+): RowsRefused | undefined {
+  if (!(thrown instanceof WriteRefused) || thrown.owner === undefined || !isRefusal(thrown)) return undefined
+  if (order !== undefined || again === true || !isOneCopy(buffers)) return undefined
+  const { table } = thrown.bound
+  if (table.hasTriggers || table.foreignKeys.length > 0) return undefined
+  if (table.uniques.some(({ deferrable }) => deferrable)) return undefined
+  const exclusions = table.constraints.filter(({ kind }) => kind === 'exclusion')
+  if (exclusions.some(({ deferrable }) => deferrable)) return undefined
+  const sqlstate = sqlstateOf(thrown.cause) ?? ''
+  const hasIndexes = table.uniques.length > 0 || exclusions.length > 0
+  if (hasIndexes && !isClash(sqlstate)) return undefined
+  const cause = thrown.cause instanceof Error ? thrown.cause : new Error(String(thrown.cause))
+  return new RowsRefused({ owner: thrown.owner, table: thrown.bound.name, sqlstate, clash: isClash(sqlstate), cause })
+}
+
+function isOneCopy([only, ...others]: readonly TableBuffer[]): boolean {
+  return others.length === 0 && only instanceof CopyBuffer && only.isOneCopy
 }
 
 function stopsOf(request: TrackedRequest, buffers: readonly TableBuffer[]): readonly Stop[] {
@@ -154,25 +179,7 @@ function toRefusal(thrown: unknown, buffers: readonly TableBuffer[], stops: read
 
 /** Of a batch that is one COPY in offset order, a named line is refused for sure: what comes behind it was not even looked at. */
 function lineIsLast({ order }: TrackedRequest, buffers: readonly TableBuffer[], { hint }: Refusal): number | undefined {
-  if (order !== undefined) return undefined
-  const [only, ...others] = buffers
-  return others.length === 0 && only instanceof CopyBuffer && only.isOneCopy ? hint : undefined
-}
-
-/**
- * The guilty stop where the database's word is enough: one COPY into a table where nothing else is looked at
- * after the line that it named. Errors of content are found line by line; a unique index only where it was
- * the one that refused, since lines above may not have reached it yet.
- */
-function exactlyNamed(request: TrackedRequest, buffers: readonly TableBuffer[], refusal: Refusal): number | undefined {
-  const line = lineIsLast(request, buffers, refusal)
-  const table = buffers[0]?.bound.table
-  if (line === undefined || table === undefined || table.hasTriggers) return undefined
-  if (table.foreignKeys.length > 0 || table.uniques.some(({ deferrable }) => deferrable)) return undefined
-  const exclusions = table.constraints.filter(({ kind }) => kind === 'exclusion')
-  if (exclusions.some(({ deferrable }) => deferrable)) return undefined
-  const hasIndexes = table.uniques.length > 0 || exclusions.length > 0
-  return !hasIndexes || isClash(refusal.sqlstate) ? line : undefined
+  return order === undefined && isOneCopy(buffers) ? hint : undefined
 }
 
 function blame(stops: readonly Stop[], index: number, { error, sqlstate, table }: Refusal): RowsRefused {

@@ -8,7 +8,14 @@
 import { sleep } from '../core/clock.ts'
 import { InternalError, MillraceError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import { type Claim, RowsRefused, type SourceProgress, StateStaleError, type Store } from '../core/store.ts'
+import {
+  type AfterRefusal,
+  type Claim,
+  RowsRefused,
+  type SourceProgress,
+  StateStaleError,
+  type Store,
+} from '../core/store.ts'
 import { applyParking, applyRetries, type BudgetAfter, budgetAfter, capParking } from './applyPolicy.ts'
 import type { Batch, Interrupt } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
@@ -18,6 +25,7 @@ import { Halving } from './halving.ts'
 import { originsOf } from './origins.ts'
 import { itemOf } from './owner.ts'
 import { progressAfter } from './position.ts'
+import { fallFor, RefusedInPlace } from './refusedInPlace.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
 
 /** A batch that fails as a whole is tried this often in all, with pauses that double. */
@@ -71,6 +79,7 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
   const { batch, graph } = closing
   let failures = 0
   let refusals = 0
+  const inPlace = new RefusedInPlace(closing)
   for (;;) {
     let interrupted: AskedToRetry | undefined
     try {
@@ -87,11 +96,12 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
         batch.cutAt(budget.halt.items)
         continue
       }
-      const end = await commit(closing, budget)
+      const end = await commit(closing, budget, { inPlace })
       return { ...end, setbacks: refusals + batch.doubts, cut: batch.isCut, broke: brokeOff(closing) }
     } catch (error) {
       if (error instanceof RowsRefused) {
-        await refused(closing, error, ++refusals)
+        if (error !== inPlace.last) await refused(closing, error, inPlace.areTooMany ? maxRefusals + 1 : ++refusals)
+        else if (inPlace.revived) await replay(batch, graph)
       } else {
         failures = await pauseBeforeRetry(closing, error, failures + 1)
         if (interrupted !== undefined) batch.startOver()
@@ -188,33 +198,27 @@ async function replay(batch: Batch, graph: Graph): Promise<void> {
 }
 
 async function commit(
-  { batch, graph, info, store, claim, memory }: Closing,
+  closing: Closing,
   { budget, halt }: BudgetAfter,
-  isTrial = false,
+  { isTrial = false, inPlace }: { readonly isTrial?: boolean; readonly inPlace?: RefusedInPlace } = {},
 ) {
+  const { batch, graph, info, store, claim, memory } = closing
   const before = claim.progress[0] as SourceProgress
   const progress = batch.waiting === undefined ? progressAfter(batch, before) : before
-  const collected = collectedItems(batch, info, memory)
-  const settled = settlements(batch, info, memory)
-  const outcomes = batch.countOutcomes()
-  const items = batch.taken
-  const sum = Object.values(outcomes).reduce((total, count) => total + count, 0)
-  if (sum !== items || batch.passed < items) {
-    throw new InternalError('MR-INTERNAL-OUTCOMES', {
-      what: `of ${items} items ${Math.min(batch.passed, items)} went through the plan, and they have ${sum} outcomes`,
-      why: 'A batch commits only when every item of it is accounted for.',
-      fix: 'Nothing of it was committed. This is a defect in millrace: please report it.',
-      place: { stream: info.stream, topic: info.source.name, partition: info.partition, offset: before.nextOffset },
-    })
+  let beside: AfterRefusal = {
+    collected: collectedItems(batch, info, memory),
+    settled: settlements(batch, info, memory),
+    budget,
   }
-  const rows = standingRows(batch)
+  const items = batch.taken
+  requireOutcomes(closing, before.nextOffset)
   const state = graph.stateChanges()
   const halted = halt === undefined ? null : { reason: halt.reason, plan: info.planHash }
   const nothingNew =
     progress.nextOffset === before.nextOffset &&
-    rows === 0 &&
-    collected.length === 0 &&
-    settled.length === 0 &&
+    standingRows(batch) === 0 &&
+    beside.collected.length === 0 &&
+    beside.settled.length === 0 &&
     state.length === 0
   if (!nothingNew) {
     await store.commit({
@@ -227,29 +231,44 @@ async function commit(
       origins: originsOf(batch, info),
       again: batch.waiting !== undefined,
       isTrial,
-      collected,
-      settled,
+      ...beside,
       state,
       watermarks: graph.watermarks(),
-      budget,
       halted,
+      refuse: (refusal) => {
+        const after = inPlace?.refuse(refusal)
+        beside = after ?? beside
+        return after
+      },
     })
   }
   if (!nothingNew && !isTrial) {
     claim.progress = [progress]
-    claim.budget = budget
+    claim.budget = beside.budget
     claim.halted = halted
   }
   const { late } = graph
   return {
     items,
-    outcomes,
-    rows,
+    outcomes: batch.countOutcomes(),
+    rows: standingRows(batch),
     late,
     ignored: ignoredReasons(batch),
     streams: streamOutcomes(batch),
     halted: halt?.reason,
   }
+}
+
+function requireOutcomes({ batch, info }: Closing, offset: number): void {
+  const items = batch.taken
+  const sum = Object.values(batch.countOutcomes()).reduce((total, count) => total + count, 0)
+  if (sum === items && batch.passed >= items) return
+  throw new InternalError('MR-INTERNAL-OUTCOMES', {
+    what: `of ${items} items ${Math.min(batch.passed, items)} went through the plan, and they have ${sum} outcomes`,
+    why: 'A batch commits only when every item of it is accounted for.',
+    fix: 'Nothing of it was committed. This is a defect in millrace: please report it.',
+    place: { stream: info.stream, topic: info.source.name, partition: info.partition, offset },
+  })
 }
 
 /** Finds who falls for refused rows, or cuts the batch. */
@@ -292,7 +311,7 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
     batch.cutAt(itemOf(first))
     return
   }
-  batch.fall(first, { kind: 'collected', step: `to:${refusal.table}`, error: refusal, clash: refusal.clash })
+  batch.fall(first, fallFor(refusal))
   if (batch.reviveClashesAfter(first) || batch.stale) await replay(batch, graph)
 }
 
@@ -311,7 +330,7 @@ async function guiltyMember(closing: Closing, members: readonly number[]): Promi
     try {
       // What asks for a retry here asks for it again when the batch is closed again.
       if ((await stabilise(closing)) !== undefined || closing.settled()) return undefined
-      await commit(closing, { budget: closing.claim.budget, halt: undefined }, true)
+      await commit(closing, { budget: closing.claim.budget, halt: undefined }, { isTrial: true })
       halving.passed(count)
     } catch (error) {
       if (error instanceof UnavailableError) return undefined
