@@ -9,6 +9,7 @@ import { type ExitCode, exitCodeOf, exitCodes, exitCodeTexts } from './exitCodes
 import { errorText, type Output } from './output.ts'
 import { type CliSettings, type Flags, readSettings } from './settings.ts'
 import { type Setting, settingsTable } from './settingsTable.ts'
+import { addState } from './stateProgram.ts'
 import { version } from './version.ts'
 
 /** What a command line is run in; tests give their own. */
@@ -100,6 +101,7 @@ function createProgram(surroundings: Surroundings, onSettings: (settings: CliSet
   const parts = { output: surroundings, settingsOf, addSettings }
   addErrors(program, parts)
   addResume(program, parts)
+  addState(program, parts)
   addReparse(program, surroundings, settingsOf)
   for (const name of laterCommands) {
     program
