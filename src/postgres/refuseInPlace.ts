@@ -6,7 +6,7 @@
  */
 import type { AfterRefusal, CommitRequest } from '../core/store.ts'
 import type { Link } from './connections.ts'
-import { CopyBuffer } from './copyBuffer.ts'
+import { CopyBuffer, type SelectedRows } from './copyBuffer.ts'
 import { surelyGuilty } from './guilt.ts'
 import type { Selection, TableBuffer } from './tableBuffer.ts'
 import type { TrackedRequest } from './tracking.ts'
@@ -14,14 +14,15 @@ import type { TrackedRequest } from './tracking.ts'
 /** The fence of a batch for which this may be done ends with it. */
 export const savepointRows = 'savepoint rows'
 
-/** Good rows above a refused one from which on they are written for themselves, and never again: it costs two statements. */
-const worthASavepoint = 8_192
+/** Where rows were refused they are written so many at a time: what comes before is safe, and what comes behind was not sent for nothing. */
+const pieceRows = 8_192
 
 /** The buffer of a batch whose refused rows may fall in place. */
 export function inPlaceBuffer(request: CommitRequest, buffers: readonly TableBuffer[]): CopyBuffer | undefined {
   const [only] = buffers
-  const { refuse, order, again, isTrial, state = [] } = request
-  if (refuse === undefined || order !== undefined || again === true || isTrial === true || state.length > 0)
+  const { refuse, order, again, isTrial, watermarks } = request
+  // With state, and with how far event time has come, an item that falls leaves traces which have been written before its rows.
+  if (refuse === undefined || order !== undefined || again === true || isTrial === true || watermarks !== undefined)
     return undefined
   if (buffers.length !== 1 || !(only instanceof CopyBuffer) || !only.isOneCopy || only.trail !== undefined)
     return undefined
@@ -45,34 +46,59 @@ export async function inTransactionCopy(
     position: (owner) => request.position(owner),
     tracking: request.tracking,
   }
-  let refusal: unknown
-  try {
-    await buffer.inTransactionFlush(link, selection)
-    return undefined
-  } catch (error) {
-    refusal = error
-  }
-  let rows = buffer.selected(selection)
-  let saved = 0
-  for (;;) {
-    const guilty = surelyGuilty(request, [buffer], refusal)
-    if (guilty === undefined) throw refusal
-    const changed = request.refuse?.(guilty)
-    if (changed === undefined) throw guilty
-    await link.query('rollback to savepoint rows')
-    let good = saved
-    while (good < rows.length && rows.ownerOf(good) !== guilty.owner) good += 1
-    rows = rows.without(guilty.owner)
-    if (good - saved >= worthASavepoint) {
-      await rows.copy(link, saved, good)
-      await link.query(savepointRows)
-      saved = good
-    }
+  if (!buffer.wasRefused) {
     try {
-      await rows.copy(link, saved, rows.length)
-      return changed
+      await buffer.inTransactionFlush(link, selection)
+      return undefined
     } catch (error) {
-      refusal = error
+      const changed = await inTransactionRefuse(link, buffer, request, error)
+      const rows = buffer.selected(selection).without(changed.owner)
+      return { ...changed.after, ...(await inTransactionCopyPieces(link, buffer, request, rows)) }
     }
   }
+  buffer.wasRefused = false
+  return inTransactionCopyPieces(link, buffer, request, buffer.selected(selection))
+}
+
+async function inTransactionCopyPieces(
+  link: Link,
+  buffer: CopyBuffer,
+  request: TrackedRequest,
+  selected: SelectedRows,
+): Promise<AfterRefusal | undefined> {
+  let rows = selected
+  let saved = 0
+  let changed: AfterRefusal | undefined
+  while (saved < rows.length) {
+    let to = Math.min(saved + pieceRows, rows.length)
+    // All rows of an item fall with it.
+    while (to < rows.length && rows.ownerOf(to) === rows.ownerOf(to - 1)) to += 1
+    try {
+      await rows.copy(link, saved, to)
+      saved = to
+    } catch (error) {
+      const { after, owner } = await inTransactionRefuse(link, buffer, request, error)
+      changed = after
+      rows = rows.without(owner)
+      continue
+    }
+    if (saved < rows.length) await link.query(savepointRows)
+  }
+  return changed
+}
+
+/** Lets who is guilty fall, and goes back to the savepoint. */
+async function inTransactionRefuse(
+  link: Link,
+  buffer: CopyBuffer,
+  request: TrackedRequest,
+  error: unknown,
+): Promise<{ readonly after: AfterRefusal; readonly owner: number }> {
+  const guilty = surelyGuilty(request, [buffer], error)
+  if (guilty === undefined) throw error
+  buffer.wasRefused = true
+  const after = request.refuse?.(guilty)
+  if (after === undefined) throw guilty
+  await link.query('rollback to savepoint rows')
+  return { after, owner: guilty.owner }
 }

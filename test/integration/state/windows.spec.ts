@@ -78,7 +78,7 @@ function recount(payments: readonly Payment[]) {
 
 test('windows are those of a recount, whatever is killed, joins and leaves', { timeout: 300_000 }, async () => {
   // Each costs the session timeout: that is how long the group waits for the dead.
-  const kills = Number(process.env.MILLRACE_KILLS ?? 3)
+  const kills = Number(process.env.WINDOW_KILLS ?? 3)
   const total = 1_500 * (kills + 2)
   const all = Array.from({ length: total }, (_, id) => payment(id))
   const join = () => {
