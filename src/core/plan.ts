@@ -151,6 +151,22 @@ export function feedersOf(node: PlanNode): readonly PlanNode[] {
   return node.kind === 'tie' ? node.inputs.slice(0, 1) : node.inputs
 }
 
+/** The functions of the user's that a step calls, by whose text a changed plan is recognised. */
+export function callbacksOf(node: PlanNode): readonly unknown[] {
+  switch (node.kind) {
+    case 'operator':
+      return node.operator.callbacks ?? []
+    case 'sink':
+      return node.row === undefined ? [] : [node.row]
+    case 'branch':
+      return [node.predicate]
+    case 'rx':
+      return [node.rx]
+    default:
+      return []
+  }
+}
+
 /** Names for steps, unique within a stream: the second `map` is `map#2`. */
 export function nameSteps(nodes: readonly PlanNode[]): Map<PlanNode, string> {
   const used = new Map<string, number>()

@@ -1,9 +1,10 @@
 /** The laws of plans: two runs of one plan are compared, and the law is named that says they leave the same. */
+import { cutSteps } from '../core/cutSteps.ts'
 import { messageOf } from '../core/errors.ts'
 import type { OutcomeName } from '../core/outcome.ts'
 import { signal } from '../core/signal.ts'
 import type { TopicSource } from '../core/source.ts'
-import type { Plan } from '../stream.ts'
+import { leavesOf, type Plan } from '../stream.ts'
 import { differences, firstDifference } from './_differences.ts'
 import { lawBroken } from './_fastCheck.ts'
 import { Calls, type Overlap, watchCalls, withLeaf } from './_instrument.ts'
@@ -228,9 +229,16 @@ export class PlanLaws {
     }
   }
 
+  /** The steps to which it matters where batches are cut. */
+  #cutHint(): string[] {
+    const { plan } = this.#under
+    const steps = cutSteps(leavesOf(typeof plan === 'function' ? plan() : plan))
+    return steps.length === 0 ? [] : ['What depends on where batches are cut:', ...steps.map((step) => `  ${step}`)]
+  }
+
   #broken(name: PlanLaw, lines: readonly string[]): void {
     if (this.#under.except.has(name)) return
-    const hint =
+    const hint: string[] =
       name === 'same twice'
         ? [
             'Something outside of the stream decides: a variable that outlives the run, the time, chance.',
@@ -241,6 +249,7 @@ export class PlanLaws {
                 ]),
           ]
         : []
+    if (name === 'chunk invariance' || name === 'replay idempotence') hint.push(...this.#cutHint())
     const excuse = `For a plan that is meant so: { except: ['${name}'] }.`
     throw lawBroken(`${name}: ${sentences[name]}`, [...lines, ...hint, excuse].join('\n'))
   }

@@ -4,6 +4,7 @@ import { describe, expect, expectTypeOf, test, vi } from 'vitest'
 import { table } from '../../sinks/table.ts'
 import { avro, json } from '../../src/codecs/index.ts'
 import { signal } from '../../src/core/signal.ts'
+import { slot } from '../../src/core/slot.ts'
 import type { CommitRequest } from '../../src/core/store.ts'
 import { type Stream, stream } from '../../src/stream.ts'
 import { PlanLaws } from '../../src/testing/_planLaws.ts'
@@ -41,6 +42,25 @@ const story = (message: string) => message.split('\n').filter((line) => !/^(Foun
 describe('check', { timeout: 60_000 }, () => {
   test('passes a plan whose rows depend on its records alone', async () => {
     await check(tenSteps, runs)
+  })
+
+  test('names the steps to which it matters where batches are cut', async () => {
+    const sum = slot('sum', () => 0)
+    const summed = base
+      .map((payment) => payment)
+      .process({
+        process: (payment, ctx) => ({ ...payment, cents: ctx.scope.batch.update(sum, (n) => n + payment.cents) }),
+        finish: () => {},
+      })
+      .named('summed')
+      .to(ledger)
+    expect(story(await failure(check(summed, runs)))).toEqual(
+      expect.arrayContaining([
+        'What depends on where batches are cut:',
+        '  summed: finish sees the results of one batch together',
+        '  summed: it uses ctx.scope.batch, empty at the beginning of each batch; what is kept beyond it is state: stateful()',
+      ]),
+    )
   })
 
   test('runs as many stories as it is told, with records and with happenings of every kind', async () => {
