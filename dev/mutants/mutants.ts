@@ -284,11 +284,4 @@ export const mutants: readonly Mutant[] = [
     replace: 'newest.filter(([, time]) => Number.isNaN(time))',
     tests: ['test/runtime/stateLaw.spec.ts'],
   },
-  {
-    name: 'what is due is worked off behind the item that made it so',
-    file: 'src/runtime/keyedBarrier.ts',
-    find: 'const dueBefore = 0.0005',
-    replace: 'const dueBefore = -0.9995',
-    tests: ['test/runtime/stateLaw.spec.ts', 'test/conformance/windows.spec.ts'],
-  },
 ]
