@@ -31,6 +31,8 @@ interface Target {
 export class CopyBuffer implements TableBuffer {
   readonly bound: BoundSink
   readonly trail: KeyTrail | undefined
+  /** Whether rows of the batch before were refused: where some were, there are often more. */
+  wasRefused = false
   readonly #layouts: RowLayouts<Target>
   readonly #segments: Segment[] = []
   /** The segment of each row; looked at only when there are several. */

@@ -15,7 +15,7 @@ import type { TrackedRequest } from './tracking.ts'
 export const savepointRows = 'savepoint rows'
 
 /** Where rows were refused they are written so many at a time: what comes before is safe, and what comes behind was not sent for nothing. */
-const pieceRows = 8_192
+const pieceRows = 12_288
 
 /** The buffer of a batch whose refused rows may fall in place. */
 export function inPlaceBuffer(request: CommitRequest, buffers: readonly TableBuffer[]): CopyBuffer | undefined {

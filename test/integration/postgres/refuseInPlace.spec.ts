@@ -56,6 +56,7 @@ await run(checked, () => false)
 
 test.each([
   ['near together and far apart', new Set([3, 5_000, 5_001, 17_500, 19_999])],
+  ['where one piece ends', new Set([3, 12_286, 12_287, 12_288, 12_289, 12_290, 15_000])],
   ['in a row from the first on', new Set([0, 1, 2, 3])],
   ['more than fall in place', new Set(Array.from({ length: 30 }, (_, index) => index * 600 + 7))],
 ])('%s', async (_, refused) => {
