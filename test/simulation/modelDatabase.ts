@@ -3,7 +3,14 @@
  * savepoints, deadlocks, constraints, a foreign key that is looked at when COMMIT comes, crashes. It knows the statements
  * that millrace sends and no others. `fidelity.spec.ts` runs random scripts on it and on the real one.
  */
-import { collectorTable, migrationsTable, plansTable, progressTable } from './modelSchema.ts'
+import {
+  collectorTable,
+  migrationsTable,
+  plansTable,
+  progressTable,
+  stateStepsTable,
+  stateTable,
+} from './modelSchema.ts'
 import { ModelTable, refusal, type TableModel, type Values } from './modelTable.ts'
 import { Transaction } from './modelTransaction.ts'
 
@@ -18,7 +25,10 @@ export class ModelDatabase {
   onCommit: (() => void) | undefined
 
   constructor(tables: readonly TableModel[]) {
-    for (const model of [progressTable, collectorTable, plansTable, migrationsTable, ...tables])
+    for (const model of [
+      ...[progressTable, collectorTable, plansTable, stateStepsTable, stateTable, migrationsTable],
+      ...tables,
+    ])
       this.#tables.set(model.name, new ModelTable(model))
   }
 

@@ -50,6 +50,24 @@ export const plansTable: TableModel = {
   uniques: [['app', 'stream']],
 }
 
+export const stateStepsTable: TableModel = {
+  name: 'millrace.state_steps',
+  columns: { id: 'integer', app: 'text', stream: 'text', step: 'text', shape: 'text', encoding: 'integer' },
+}
+
+export const stateTable: TableModel = {
+  name: 'millrace.state',
+  columns: {
+    step: 'integer',
+    partition: 'integer',
+    key: 'text',
+    at: 'bigint',
+    value: 'text',
+    due: 'bigint',
+    version: 'bigint',
+  },
+}
+
 /** Filled with what `migrate` would have noted: the schema is there. */
 export const migrationsTable: TableModel = { name: 'millrace.migrations', columns: { name: 'text' } }
 

@@ -11,6 +11,7 @@ import {
 } from './modelCollector.ts'
 import type { ModelDatabase } from './modelDatabase.ts'
 import { migrationNames } from './modelSchema.ts'
+import { changeStep, dues, extent, noteStep, readState, readStep, writeState } from './modelState.ts'
 import { type ModelRow, type ModelTable, refusal, type Values } from './modelTable.ts'
 import type { Transaction } from './modelTransaction.ts'
 
@@ -88,6 +89,22 @@ const known: readonly Known[] = [
     run: (asked) => deleteSettled(asked, asked.values),
   },
   { text: /^insert into millrace\.plans /, run: notePlan },
+  { text: /^\s*insert into millrace\.state_steps /, run: (asked) => noteStep(asked, asked.values) },
+  { text: /^\s*select id, shape, encoding, not exists/, run: (asked) => readStep(asked, asked.values) },
+  { text: /^update millrace\.state_steps set shape/, run: (asked) => changeStep(asked, asked.values) },
+  { text: /^\s*select exists \(select from millrace\.state where/, run: (asked) => extent(asked, asked.values) },
+  {
+    text: /from millrace\.read_state\(/,
+    run: (asked) => readState(asked, [asked.values[0], asked.values[1], cellsOf(String(asked.values[2]))]),
+  },
+  { text: /from millrace\.due_state\(/, run: (asked) => dues(asked, asked.values) },
+  {
+    text: /^select millrace\.write_state\(/,
+    run: (asked) => {
+      const [step, partition, ...columns] = asked.values
+      return writeState(asked, [step, partition, ...columns.map((column) => cellsOf(String(column)))])
+    },
+  },
   {
     text: /^select owner, version from millrace\.progress\s+where .* for update$/s,
     run: async (asked) => {

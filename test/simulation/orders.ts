@@ -48,6 +48,7 @@ const totals = table<{ acct: string; n: number; low: number; high: number }>('to
 const parents = table<{ acct: string }>('parents', { key: 'acct', onConflict: 'nothing' })
 const children = table<{ id: number; parent: string }>('children')
 const grouped = table<{ id: number; amount: number }>('grouped')
+const counted = table<{ id: number; acct: string; nth: number }>('counted')
 
 /** How long an order that breaks off wants to be left alone, after the moment at which it was made. */
 const waitMs = 1_500
@@ -79,6 +80,7 @@ export const tables: readonly TableModel[] = [
     notNull: ['id'],
     checks: [{ name: 'amount', holds: ({ amount }) => Number(amount) >= 0 }],
   },
+  { name: 'counted', columns: { id: 'integer', acct: 'text', nth: 'integer' } },
 ]
 
 /** @param now the moment, for orders that break off until later */
@@ -117,6 +119,12 @@ export function ordersPlan(now: () => number): readonly Stream<unknown>[] {
       .batch({ max: 3, maxWaitMs: 150 })
       .flatten()
       .to(grouped, ({ id, deed }) => ({ id, amount: deed === 'refused in a group' ? -1 : id })),
+    read
+      .keyBy(({ key }) => key, { sameKey: true })
+      .stateful({ name: 'counts', initial: () => 0 }, ({ id, key }, state) => {
+        return { id, acct: key, nth: state.update((n) => n + 1) }
+      })
+      .to(counted),
     read.filter(({ deed }) => deed === 'child').to(children, ({ id, key }) => ({ id, parent: key })),
   ]
 }
@@ -134,6 +142,7 @@ export interface Expected {
   readonly parents: readonly Values[]
   readonly children: readonly Values[]
   readonly grouped: readonly Values[]
+  readonly counted: readonly Values[]
   /** `partition@offset` of collected items. */
   readonly collected: readonly string[]
 }
@@ -146,6 +155,8 @@ export function expected(records: readonly Placed[]): Expected {
   const rows: Values[] = []
   const childRows: Values[] = []
   const groupedRows: Values[] = []
+  const counts = new Map<string, number>()
+  const countedRows: Values[] = []
   const collected: string[] = []
   for (const { partition, offset, order } of records) {
     const { id, key, deed } = order
@@ -175,6 +186,8 @@ export function expected(records: readonly Placed[]): Expected {
       sums.set(key, [...(sums.get(key) ?? []), id])
     }
     groupedRows.push({ id: String(id), amount: String(id) })
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+    countedRows.push({ id: String(id), acct: key, nth: String(counts.get(key)) })
     if (deed === 'unique') marks.add(key)
     if (deed === 'parent') accounts.add(key)
     if (deed === 'child') childRows.push({ id: String(id), parent: key })
@@ -190,6 +203,7 @@ export function expected(records: readonly Placed[]): Expected {
     parents: Array.from(accounts, (acct) => ({ acct })),
     children: childRows,
     grouped: groupedRows,
+    counted: countedRows,
     collected,
   }
 }

@@ -290,7 +290,9 @@ class Simulation {
     const count =
       disaster.kind === 'recreated' ? disaster.records : 2 * Math.max(...harmed.map(({ position }) => position))
     for (let id = 0; id < count; id++) {
-      for (const partition of partitions) this.#broker.append(orders.name, partition, { value: Buffer.from('{}') })
+      // Good ones: where nothing was lost, what comes is processed.
+      const value = orders.codec.encode({ id, key: 'a', deed: 'plain' })
+      for (const partition of partitions) this.#broker.append(orders.name, partition, { key: Buffer.from('a'), value })
     }
     this.#refusals = 0
     // An owner may still wait for an answer that never comes.
