@@ -41,8 +41,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'progress is committed before the rows',
     file: commit,
-    find: '; ${savepointRows}`)\n    try {',
-    replace: "; ${savepointRows}`)\n    await link.commit()\n    await link.begin('begin')\n    try {",
+    find: 'savepointRows}`)\n    try {',
+    replace: "savepointRows}`)\n    await link.commit()\n    await link.begin('begin')\n    try {",
     tests: [...store, ...lost],
   },
   {
