@@ -17,7 +17,7 @@ export const sizeMs = 10_000
 export const graceMs = 5_000
 
 /** The event of that number: ten in each millisecond, up to two seconds older than the newest one. Accounts stay in their partition. */
-export function windowEvent(id: number): WindowEvent {
+function windowEvent(id: number): WindowEvent {
   return {
     account: `account-${String((id * 7_919) % accounts).padStart(5, '0')}`,
     cents: (id * 31) % 100_000,
@@ -32,7 +32,7 @@ interface Held {
 }
 
 /** What the table holds in the end: of windows that the time of their partition has passed, or of all. */
-export function expectedWindows(records: number, partitions: number, onlyClosed: boolean): Held {
+function expectedWindows(records: number, partitions: number, onlyClosed: boolean): Held {
   const newest = Array.from({ length: partitions }, () => Number.NEGATIVE_INFINITY)
   const windows = new Map<string, { end: number; partition: number; events: number; cents: number }>()
   for (let id = 0; id < records; id++) {
