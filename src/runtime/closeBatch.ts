@@ -24,12 +24,10 @@ import type { Graph } from './graph.ts'
 import { Halving } from './halving.ts'
 import { originsOf } from './origins.ts'
 import { itemOf } from './owner.ts'
+import { pauseBeforeRetry, retries } from './patience.ts'
 import { progressAfter } from './position.ts'
 import { fallFor, RefusedInPlace } from './refusedInPlace.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
-
-/** A batch that fails as a whole is tried this often in all, with pauses that double. */
-const retries = { attempts: 3, firstMs: 200, factor: 2 } as const
 
 /** Refusals in one batch after which it is cut before the guilty item: what comes before is known to be good. */
 const maxRefusals = 3
@@ -80,9 +78,13 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
   let failures = 0
   let refusals = 0
   const inPlace = new RefusedInPlace(closing)
+  let again = false
   for (;;) {
     let interrupted: AskedToRetry | undefined
+    let isStable = false
     try {
+      if (again) await replay(batch, graph)
+      again = false
       interrupted = await stabilise(closing)
       if (closing.settled()) return undefined
       if (interrupted !== undefined) throw askedToRetry(closing, interrupted)
@@ -96,6 +98,7 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
         batch.cutAt(budget.halt.items)
         continue
       }
+      isStable = true
       const end = await commit(closing, budget, { inPlace })
       return { ...end, setbacks: refusals + batch.doubts, cut: batch.isCut, broke: brokeOff(closing) }
     } catch (error) {
@@ -103,10 +106,11 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
         if (error !== inPlace.last) await refused(closing, error, inPlace.areTooMany ? maxRefusals + 1 : ++refusals)
         else if (inPlace.revived) await replay(batch, graph)
       } else {
-        failures = await pauseBeforeRetry(closing, error, failures + 1)
+        failures = await pauseBeforeRetry(closing.info, error, failures + 1, closing.retrying)
         if (interrupted !== undefined) batch.startOver()
         if (error instanceof StateStaleError) graph.forgetState()
-        if (interrupted !== undefined || error instanceof StateStaleError) await replay(batch, graph)
+        // What a pass had taken when it failed, as where state could not be read, is in no later one.
+        again = !isStable || error instanceof StateStaleError
       }
     }
     if (closing.settled()) return undefined
@@ -341,21 +345,6 @@ async function guiltyMember(closing: Closing, members: readonly number[]): Promi
     }
   }
   return members[halving.guilty]
-}
-
-/** Waits before the next try; throws when there were enough or another try would not help. */
-async function pauseBeforeRetry({ info, retrying }: Closing, error: unknown, failures: number): Promise<number> {
-  const retryable = error instanceof MillraceError && error.retryable
-  if (!retryable || failures >= retries.attempts) throw error
-  const pauseMs = retries.firstMs * retries.factor ** (failures - 1)
-  info.log.warn(
-    { stream: info.stream, partition: info.partition, failures, pauseMs, error: messageOf(error) },
-    'batch failed, trying again',
-  )
-  retrying(true)
-  await sleep(info.clock, pauseMs, info.abandoned)
-  retrying(false)
-  return failures
 }
 
 function askedToRetry({ batch, info }: Closing, { cause, step, owner }: AskedToRetry): UnavailableError {

@@ -16,6 +16,7 @@ import type { Batch, BatchChunk } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
 import { drive, type Feed } from './drive.ts'
 import { KeyedBarrier } from './keyedBarrier.ts'
+import { patiently } from './patience.ts'
 import type { StateReader } from './stateTable.ts'
 import { currentPlace, type TaskInfo } from './taskInfo.ts'
 import type { TaskPlan } from './taskStreams.ts'
@@ -105,8 +106,8 @@ export class Graph {
     for (const barrier of this.#keyed) {
       const of = { task, step: barrier.name }
       const reader: StateReader = {
-        read: (keys) => store.read(of, keys),
-        readDue: (upTo, after) => store.readDue(of, { upTo, after, limit: maxDueRead }),
+        read: (keys) => patiently(this.#info, () => store.read(of, keys)),
+        readDue: (upTo, after) => patiently(this.#info, () => store.readDue(of, { upTo, after, limit: maxDueRead })),
       }
       barrier.bind(reader, await store.extent(of), newest[barrier.name])
     }

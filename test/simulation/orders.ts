@@ -2,7 +2,8 @@
 import { table } from '../../sinks/table.ts'
 import { json } from '../../src/codecs/index.ts'
 import { signal } from '../../src/core/signal.ts'
-import { type Stream, stream } from '../../src/stream.ts'
+import { slot } from '../../src/core/slot.ts'
+import { type Stream, segment, stream } from '../../src/stream.ts'
 import { topic } from '../../src/topic.ts'
 import type { TableModel, Values } from './modelTable.ts'
 
@@ -49,6 +50,16 @@ const parents = table<{ acct: string }>('parents', { key: 'acct', onConflict: 'n
 const children = table<{ id: number; parent: string }>('children')
 const grouped = table<{ id: number; amount: number }>('grouped')
 const counted = table<{ id: number; acct: string; nth: number }>('counted')
+const audited = table<{ id: number }>('audited')
+const followed = table<{ id: number }>('followed')
+
+/** Scopes of a batch show where it was cut, so nothing that is written depends on them; undoing what was done to them must work all the same. */
+const inBatch = slot('in batch', () => 0)
+
+const audit = segment('audit', (all: Stream<Order>) =>
+  all.tap((_, ctx) => void ctx.scope.context.update(inBatch, (n) => n + 1)).to(audited, ({ id }) => ({ id })),
+)
+const follow = segment('follow', (some: Stream<Order>) => some.to(followed, ({ id }) => ({ id })))
 
 /** How long an order that breaks off wants to be left alone, after the moment at which it was made. */
 const waitMs = 1_500
@@ -81,12 +92,15 @@ export const tables: readonly TableModel[] = [
     checks: [{ name: 'amount', holds: ({ amount }) => Number(amount) >= 0 }],
   },
   { name: 'counted', columns: { id: 'integer', acct: 'text', nth: 'integer' } },
+  { name: 'audited', columns: { id: 'integer' } },
+  { name: 'followed', columns: { id: 'integer' } },
 ]
 
 /** @param now the moment, for orders that break off until later */
 export function ordersPlan(now: () => number): readonly Stream<unknown>[] {
   const read = stream('orders')
     .from(orders)
+    .dependsOn(audit)
     .tap(({ deed }, { records: [record] }) => {
       const madeAt = record?.timestamp?.getTime() ?? 0
       if (deed === 'breaks off' && now() < madeAt + waitMs) signal.break('too early', { resumeAfterMs: 400 })
@@ -120,6 +134,14 @@ export function ordersPlan(now: () => number): readonly Stream<unknown>[] {
       .flatten()
       .to(grouped, ({ id, deed }) => ({ id, amount: deed === 'refused in a group' ? -1 : id })),
     read
+      .process({
+        process(order, ctx) {
+          ctx.scope.batch.update(inBatch, (n) => n + ctx.scope.context.get(inBatch))
+          return order.deed === 'doubles' ? undefined : order
+        },
+      })
+      .triggers(follow),
+    read
       .keyBy(({ key }) => key, { sameKey: true })
       .stateful({ name: 'counts', initial: () => 0 }, ({ id, key }, state) => {
         return { id, acct: key, nth: state.update((n) => n + 1) }
@@ -143,6 +165,8 @@ export interface Expected {
   readonly children: readonly Values[]
   readonly grouped: readonly Values[]
   readonly counted: readonly Values[]
+  readonly audited: readonly Values[]
+  readonly followed: readonly Values[]
   /** `partition@offset` of collected items. */
   readonly collected: readonly string[]
 }
@@ -157,6 +181,7 @@ export function expected(records: readonly Placed[]): Expected {
   const groupedRows: Values[] = []
   const counts = new Map<string, number>()
   const countedRows: Values[] = []
+  const followedRows: Values[] = []
   const collected: string[] = []
   for (const { partition, offset, order } of records) {
     const { id, key, deed } = order
@@ -186,6 +211,7 @@ export function expected(records: readonly Placed[]): Expected {
       sums.set(key, [...(sums.get(key) ?? []), id])
     }
     groupedRows.push({ id: String(id), amount: String(id) })
+    if (deed !== 'doubles') followedRows.push({ id: String(id) })
     counts.set(key, (counts.get(key) ?? 0) + 1)
     countedRows.push({ id: String(id), acct: key, nth: String(counts.get(key)) })
     if (deed === 'unique') marks.add(key)
@@ -204,6 +230,9 @@ export function expected(records: readonly Placed[]): Expected {
     children: childRows,
     grouped: groupedRows,
     counted: countedRows,
+    // Every order, whatever becomes of it in the stream that depends on this one.
+    audited: records.map(({ order }) => ({ id: String(order.id) })),
+    followed: followedRows,
     collected,
   }
 }
