@@ -122,11 +122,13 @@ export class CopyBuffer implements TableBuffer {
     const of = (rows: Int32Array): SelectedRows => ({
       length: rows.length,
       ownerOf: (index) => values[rows[index] ?? 0] ?? 0,
-      without: (owner) => of(rows.filter((row) => values[row] !== owner)),
+      without: (owner) => of(withoutRowsOf(owner, rows, values)),
       copy: (link, from, to) => this.#copy(link, segment, rows.subarray(from, to), selection),
     })
     if (!selection.asAppended) return of(selectRows(values, segment.length, selection, selection.order))
-    return of(Int32Array.from({ length: segment.length }, (_, row) => row))
+    const all = new Int32Array(segment.length)
+    for (let row = 0; row < all.length; row += 1) all[row] = row
+    return of(all)
   }
 
   async #copy(
@@ -141,8 +143,8 @@ export class CopyBuffer implements TableBuffer {
         await link.copyIn(segment.trackedStatement, [segment.gatherTracked(rows, tracking)])
         return
       }
-      const bytes = rows === undefined ? segment.out.bytes.subarray(0, segment.out.length) : segment.gather(rows)
-      await link.copyIn(segment.statement, [bytes])
+      const all = () => [segment.out.bytes.subarray(0, segment.out.length)]
+      await link.copyIn(segment.statement, rows === undefined ? all() : segment.gather(rows))
     } catch (error) {
       const line = lineOf(error)
       const row = line === undefined ? undefined : rows === undefined ? line - 1 : rows[line - 1]
@@ -175,6 +177,18 @@ export class CopyBuffer implements TableBuffer {
       direct: order.length === columns.length && order.every((column, index) => column === columns[index]),
     }
   }
+}
+
+/** In offset order all rows of an owner stand together. */
+function withoutRowsOf(owner: number, rows: Int32Array, owners: Int32Array): Int32Array {
+  let from = 0
+  while (from < rows.length && owners[rows[from] ?? 0] !== owner) from += 1
+  let to = from
+  while (to < rows.length && owners[rows[to] ?? 0] === owner) to += 1
+  const others = new Int32Array(rows.length - (to - from))
+  others.set(rows.subarray(0, from))
+  others.set(rows.subarray(to), from)
+  return others
 }
 
 /**

@@ -12,6 +12,15 @@ export const nullText = '\\N'
 /** Of a task and an offset at the end of a line, at most: two tabs, 10 and 16 digits. */
 const maxPlaceBytes = 28
 
+/** Bytes from which copying them would cost more than a message of their own. */
+const longRunBytes = 16 * 1024
+
+/** Where lines lie in the bytes. */
+interface Run {
+  readonly start: number
+  readonly end: number
+}
+
 /** Rows that go out by one COPY: those that write the same columns. */
 export class Segment {
   readonly columns: readonly WrittenColumn[]
@@ -75,19 +84,36 @@ export class Segment {
     return bytes.subarray(0, length)
   }
 
-  /** The lines of the selected rows, in their order. */
-  gather(rows: Int32Array): Buffer {
-    let size = 0
-    for (const row of rows) size += this.endOf(row) - this.endOf(row - 1)
-    const bytes = Buffer.allocUnsafe(size)
-    let length = 0
+  /** The lines of the selected rows, in their order: long runs as the views that they are, what lies between put together. */
+  gather(rows: Int32Array): readonly Buffer[] {
+    const runs = this.#runsOf(rows)
+    const isLong = ({ start, end }: Run) => end - start >= longRunBytes
+    const together = Buffer.allocUnsafe(runs.reduce((size, run) => size + (isLong(run) ? 0 : run.end - run.start), 0))
+    const chunks: Buffer[] = []
+    let [begun, length] = [0, 0]
+    const endChunk = () => {
+      if (length > begun) chunks.push(together.subarray(begun, length))
+      begun = length
+    }
+    for (const run of runs) {
+      if (isLong(run)) {
+        endChunk()
+        chunks.push(this.out.bytes.subarray(run.start, run.end))
+      } else length += this.out.bytes.copy(together, length, run.start, run.end)
+    }
+    endChunk()
+    return chunks
+  }
+
+  /** Rows that follow one another, each time as one. */
+  #runsOf(rows: Int32Array): readonly Run[] {
+    const runs: Run[] = []
     for (let index = 0; index < rows.length; index += 1) {
       const first = rows[index] ?? 0
-      // Most rows follow one another, and go over together.
       while (rows[index + 1] === (rows[index] ?? 0) + 1) index += 1
-      length += this.out.bytes.copy(bytes, length, this.endOf(first - 1), this.endOf(rows[index] ?? 0))
+      runs.push({ start: this.endOf(first - 1), end: this.endOf(rows[index] ?? 0) })
     }
-    return bytes
+    return runs
   }
 }
 
