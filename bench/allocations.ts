@@ -18,6 +18,7 @@ import { Batch } from '../src/runtime/batch.ts'
 import { CallMemory } from '../src/runtime/callMemory.ts'
 import { Cursor } from '../src/runtime/cursor.ts'
 import { Graph } from '../src/runtime/graph.ts'
+import type { TaskInput } from '../src/runtime/input.ts'
 import { InputChunk } from '../src/runtime/inputChunk.ts'
 import { StateCache } from '../src/runtime/stateCache.ts'
 import { taskPlanOf } from '../src/runtime/taskStreams.ts'
@@ -72,12 +73,12 @@ async function measure(plan: Stream<unknown>) {
   const batch = new Batch(new WriteSet([]), taskPlan.streams)
   const [source] = taskPlan.steps
   if (source?.kind !== 'source') throw new Error('a plan without a source')
+  const input = { index: 0, source: source.source, step: source.name }
   const info = {
     app: 'allocations',
     stream: leaf.name,
     partition: 0,
-    source: source.source,
-    sourceStep: source.name,
+    inputs: [input],
     clock: systemClock,
     log: silentLogger,
     policy: defaultErrorPolicy,
@@ -89,13 +90,13 @@ async function measure(plan: Stream<unknown>) {
     abandoned: new AbortController().signal,
   }
   const graph = new Graph(taskPlan, batch, info, new CallMemory(), () => {})
-  for (let pass = 0; pass < 30; pass++) await runBatch(batch, graph)
+  for (let pass = 0; pass < 30; pass++) await runBatch(batch, graph, input)
   await session.post('HeapProfiler.startSampling', {
     samplingInterval: 512,
     includeObjectsCollectedByMajorGC: true,
     includeObjectsCollectedByMinorGC: true,
   })
-  for (let pass = 0; pass < passes; pass++) await runBatch(batch, graph)
+  for (let pass = 0; pass < passes; pass++) await runBatch(batch, graph, input)
   const { profile } = await session.post('HeapProfiler.stopSampling')
   const sites = new Map<string, number>()
   collect(profile.head, sites)
@@ -104,10 +105,10 @@ async function measure(plan: Stream<unknown>) {
   return { bytes: perItem([...sites.values()].reduce((sum, bytes) => sum + bytes, 0)), sites: sorted }
 }
 
-async function runBatch(batch: Batch, graph: Graph): Promise<void> {
+async function runBatch(batch: Batch, graph: Graph, input: TaskInput): Promise<void> {
   batch.open(0)
   graph.reset()
-  await graph.run({ kind: 'chunk', chunk: batch.add(new InputChunk(chunk), items) })
+  await graph.run({ kind: 'chunk', chunk: batch.add(new InputChunk(chunk, input), items) })
   batch.countOutcomes()
 }
 

@@ -17,6 +17,7 @@ export {
   sum,
   topK,
 } from './_shared/aggregators.ts'
+export type { Combine, JoinKind } from './_shared/joins.ts'
 export type { Results } from './_shared/results.ts'
 export {
   calendarWindow,
@@ -33,6 +34,9 @@ export { type BatchOptions, batch } from './batch.ts'
 export { type DedupeOptions, dedupe } from './dedupe.ts'
 export { filter } from './filter.ts'
 export { flatMap } from './flatMap.ts'
+export { type JoinLatestOptions, joinLatest, type Latest } from './joinLatest.ts'
+export { type JoinTableOptions, joinTable } from './joinTable.ts'
+export { type JoinWithinOptions, joinWithin } from './joinWithin.ts'
 export { map } from './map.ts'
 export { type MapAsyncOptions, mapAsync } from './mapAsync.ts'
 export { type Pipe, type PipeClass, type ProcessOptions, process } from './process.ts'

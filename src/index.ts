@@ -13,6 +13,11 @@ export {
   first,
   globalWindow,
   hopping,
+  type JoinKind,
+  type JoinLatestOptions,
+  type JoinTableOptions,
+  type JoinWithinOptions,
+  type Latest,
   last,
   type MapAsyncOptions,
   max,
@@ -120,4 +125,4 @@ export {
   stream,
   toMermaid,
 } from './stream.ts'
-export { type TopicOptions, topic } from './topic.ts'
+export { type CompactedTopic, compacted, type TopicOptions, topic } from './topic.ts'

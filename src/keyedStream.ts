@@ -4,8 +4,16 @@ import {
   type Aggregates,
   type Aggregator,
   aggregate,
+  type Combine,
   type DedupeOptions,
   dedupe,
+  type JoinLatestOptions,
+  type JoinTableOptions,
+  type JoinWithinOptions,
+  joinLatest,
+  joinTable,
+  joinWithin,
+  type Latest,
   type Results,
   type ResultsOf,
   type State,
@@ -20,7 +28,8 @@ import type { ItemContext } from './core/context.ts'
 import { PlanError } from './core/errors.ts'
 import type { Key } from './core/key.ts'
 import type { KeyRule } from './core/keyed.ts'
-import type { ResultStream, Stream } from './stream.ts'
+import { type ResultStream, type Stream, tableOf } from './stream.ts'
+import type { CompactedTopic } from './topic.ts'
 
 /** A reducer: one value of two. */
 type Reducer<V> = (reduced: V, value: V) => V
@@ -122,6 +131,146 @@ export class KeyedStream<K extends Key, out V> {
   window(spec: WindowSpec, options: WindowOptions<V> = {}): WindowedStream<K, V> {
     return new WindowedStream<K, V>(this.#stream, this.#rule as KeyRule<V>, spec, options)
   }
+
+  /**
+   * Joins each value with those of another stream that have its key and are near it in event time.
+   *
+   * @example
+   * const departures = stream('departures').from(topic('departures', json<{ tail: string; origin: string }>()))
+   * const landings = stream('landings').from(topic('landings', json<{ tail: string; at: string }>()))
+   * const trips = departures
+   *   .keyBy((departure) => departure.tail, { sameKey: true })
+   *   .joinWithin(
+   *     landings.keyBy((landing) => landing.tail, { sameKey: true }),
+   *     { before: { minutes: 0 }, after: { hours: 6 }, join: 'left' },
+   *     (departure, landing) => ({ ...departure, landed: landing?.at }),
+   *   )
+   *
+   * *Emits* what `combine` makes of each pair when its later value comes, and belongs to that value's item. With `left` and `outer` a value that has met no
+   * other is given alone when event time has passed all that it could meet: such a result belongs to no record. *Late* is a value that
+   * comes when nothing is kept any more that it could meet: it leaves by `late()`.
+   * The stream is one task with both inputs: their topics need as many partitions, and their records are read in the order of their times.
+   *
+   * @param options `before` and `after`: how much older and newer than the left value the right one may be, both included · `grace`: how long behind that it
+   *   may come (not at all) · `join`: `'inner'`, `'left'`, `'outer'` (`'inner'`)
+   */
+  joinWithin<R, N>(
+    other: KeyedStream<K, R>,
+    options: JoinWithinOptions & { readonly join?: 'inner' },
+    combine: Combine<V, R, N>,
+  ): ResultStream<N, V | R>
+  joinWithin<R, N>(
+    other: KeyedStream<K, R>,
+    options: JoinWithinOptions & { readonly join: 'left' },
+    combine: Combine<V, R | undefined, N>,
+  ): ResultStream<N, V | R>
+  joinWithin<R, N>(
+    other: KeyedStream<K, R>,
+    options: JoinWithinOptions,
+    combine: Combine<V | undefined, R | undefined, N>,
+  ): ResultStream<N, V | R>
+  joinWithin<R, N>(
+    other: KeyedStream<K, R>,
+    options: JoinWithinOptions,
+    combine: Combine<never, never, N>,
+  ): ResultStream<N, V | R> {
+    const [left, right] = [this.#rule as KeyRule<V>, other.#rule as KeyRule<R>]
+    return this.#stream.viaJoin(
+      joinWithin(left, right, options, combine as Combine<V | undefined, R | undefined, N>),
+      other.#stream,
+    )
+  }
+
+  /**
+   * Joins each value with the row that a compacted topic has for its key.
+   *
+   * @example
+   * const airports = compacted('airports', json<{ name: string }>())
+   * const named = flights
+   *   .keyBy((flight) => flight.origin, { sameKey: true })
+   *   .joinTable(airports, (flight, airport) => ({ ...flight, airport: airport.name }))
+   *
+   * *Emits* what `combine` makes of the value and the row that is there when the value comes; with `versions`, of the one that was there at its event time.
+   * A later row changes nothing that was given. Keys are compared as texts.
+   * The stream is one task with both inputs: their topics need as many partitions, and their records are read in the order of their times.
+   *
+   * @param options `join`: `'inner'` drops values without a row, `'left'` hands them on with undefined (`'inner'`) · `versions`: how long rows are kept once newer ones
+   *   have taken their place (not at all)
+   */
+  joinTable<Row, N>(
+    table: CompactedTopic<Row>,
+    combine: (value: V, row: Row, ctx: ItemContext) => N,
+    options?: JoinTableOptions & { readonly join?: 'inner' },
+  ): Stream<N>
+  joinTable<Row, N>(
+    table: CompactedTopic<Row>,
+    combine: (value: V, row: Row | undefined, ctx: ItemContext) => N,
+    options: JoinTableOptions,
+  ): Stream<N>
+  joinTable<Row, N>(
+    table: CompactedTopic<Row>,
+    combine: (value: V, row: never, ctx: ItemContext) => N,
+    options: JoinTableOptions = {},
+  ): Stream<N> {
+    const made = combine as (value: V, row: Row | undefined, ctx: ItemContext) => N
+    const operator = joinTable<V, Row, N>(byText(this.#rule as KeyRule<V>), recordKey, options, made)
+    return this.#stream.viaJoin(operator, tableOf(this.#stream.name, table))
+  }
+
+  /**
+   * Joins what two streams have said last of each key: both are read as tables, where null says that the key is gone.
+   *
+   * @example
+   * const orders = stream('orders').from(topic('orders', json<{ id: string; total: number }>()))
+   * const states = stream('states').from(topic('states', json<{ order: string; state: string }>()))
+   * const current = orders
+   *   .keyBy((order) => order.id, { sameKey: true })
+   *   .joinLatest(states.keyBy((state) => state.order, { sameKey: true }), (order, state) => ({ ...order, state: state.state }))
+   *   .to(table<{ id: string; total: number | null; state: string | null }>('current_orders', { key: 'id' }), ({ key, value }) => ({
+   *     id: key,
+   *     total: value?.total ?? null,
+   *     state: value?.state ?? null,
+   *   }))
+   *
+   * *Emits* `{ key, value }` whenever a side has changed; `value` is null when the key has no result any more.
+   *
+   * @param options `join`: which keys have a result: those of both sides, `'left'` all of the left one, `'outer'` all of either (`'inner'`)
+   */
+  joinLatest<R, N>(
+    other: KeyedStream<K, R>,
+    combine: Combine<NonNullable<V>, NonNullable<R>, N>,
+    options?: JoinLatestOptions & { readonly join?: 'inner' },
+  ): Stream<Latest<K, N>>
+  joinLatest<R, N>(
+    other: KeyedStream<K, R>,
+    combine: Combine<NonNullable<V>, NonNullable<R> | undefined, N>,
+    options: JoinLatestOptions & { readonly join: 'left' },
+  ): Stream<Latest<K, N>>
+  joinLatest<R, N>(
+    other: KeyedStream<K, R>,
+    combine: Combine<NonNullable<V> | undefined, NonNullable<R> | undefined, N>,
+    options: JoinLatestOptions,
+  ): Stream<Latest<K, N>>
+  joinLatest<R, N>(
+    other: KeyedStream<K, R>,
+    combine: Combine<never, never, N>,
+    options: JoinLatestOptions = {},
+  ): Stream<Latest<K, N>> {
+    const [left, right] = [this.#rule as KeyRule<V>, other.#rule as KeyRule<R>]
+    const operator = joinLatest<K, V, R, N>(left, right, options, combine as Combine<V | undefined, R | undefined, N>)
+    return this.#stream.viaJoin(operator, other.#stream)
+  }
+}
+
+/** A table's row has the key of its record. */
+const recordKey: KeyRule<unknown> = {
+  of: (_, ctx) => ctx.record.key?.toString() ?? '',
+  isRecordKey: false,
+}
+
+/** Keys of a table are texts, whatever the values of a stream are keyed by. */
+function byText<V>(rule: KeyRule<V>): KeyRule<V> {
+  return { ...rule, of: (value, ctx) => String(rule.of(value, ctx)) }
 }
 
 /** Values in windows, to be made results of. Made by `window()`. */

@@ -20,17 +20,18 @@ import {
 } from '../operators/index.ts'
 import { boundedSourceOf, type FromOptions, type Query } from './bounded/index.ts'
 import type { AsyncItemContext, ItemContext } from './core/context.ts'
-import { describePlan, planToMermaid } from './core/describe.ts'
+import { byStream, describePlan, planToMermaid } from './core/describe.ts'
 import { type ErrorPolicy, type ErrorPolicyOptions, errorPolicyOf } from './core/errorPolicy.ts'
 import { PlanError } from './core/errors.ts'
 import type { Key } from './core/key.ts'
 import type { KeyedOperator } from './core/keyed.ts'
 import type { Operator } from './core/operator.ts'
 import { isCharacters, type OptionRules, shown, validateOptions } from './core/options.ts'
-import { type PlanLeaf, type PlanNode, stepsOf } from './core/plan.ts'
+import { type PlanLeaf, type PlanNode, sourceNodesOf, stepsOf } from './core/plan.ts'
 import type { Sink } from './core/sink.ts'
 import type { BoundedSource, TopicSource } from './core/source.ts'
 import { KeyedStream } from './keyedStream.ts'
+import type { CompactedTopic } from './topic.ts'
 
 declare const sentence: unique symbol
 
@@ -376,6 +377,18 @@ export class Stream<out Out> {
     return new ResultStream<N, Out>(this.via(operator).parts)
   }
 
+  /** Applies a keyed operator to two streams. Use `joinWithin()`, `joinTable()`, `joinLatest()`. */
+  viaJoin<Other, N>(operator: KeyedOperator<Out, N>, other: Stream<Other>): ResultStream<N, Out | Other> {
+    const name = `${this.parts.prefix}${operator.kind}`
+    const node: PlanNode = {
+      kind: 'operator',
+      name,
+      operator: operator as Operator<unknown, unknown>,
+      inputs: [this.node, other.node],
+    }
+    return new ResultStream<N, Out | Other>(this.#stream<N>(node).parts)
+  }
+
   /** Windows are made of values with keys. */
   window(this: Keyless, ...args: unknown[]): never
   window(): never {
@@ -583,6 +596,19 @@ export function stream(name: string): NamedStream {
   }
 }
 
+/** Where the tables of a stream are read: one step each, however often it is joined. */
+const tables = new WeakMap<CompactedTopic<unknown>, PlanNode>()
+
+/** A compacted topic as an input of a stream of that name. */
+export function tableOf<T>(name: string, table: CompactedTopic<T>): Stream<T | null> {
+  let node = tables.get(table)
+  if (node === undefined) {
+    node = Object.freeze({ kind: 'source', name: `from:${table.name}`, inputs: [], source: table })
+    tables.set(table, node)
+  }
+  return new Stream<T | null>({ name, node, prefix: '' })
+}
+
 function isTopic<T>(input: object): input is TopicSource<T> {
   return typeof input === 'object' && input !== null && 'kind' in input && input.kind === 'topic'
 }
@@ -610,26 +636,35 @@ export function leavesOf(plan: Plan): readonly PlanLeaf[] {
   const streams: readonly unknown[] = Array.isArray(plan) ? plan : [plan]
   if (streams.length === 0)
     throw new PlanError('MR-PLAN-EMPTY', { what: 'the plan is an empty list: nothing would run' })
-  const sources = new Map<string, PlanNode>()
-  return streams.map((entry, index) => {
+  const leaves = streams.map((entry, index) => {
     if (!isStream(entry)) {
       throw new PlanError('MR-PLAN-NOT-A-STREAM', {
         what: `entry ${index + 1} of the plan is no stream`,
         fix: "Export streams: export default [stream('flights').from(…).to(…)].",
       })
     }
-    const source = sourceOf(entry.node)
-    const known = sources.get(entry.name)
-    if (known !== undefined && known !== source) {
-      throw new PlanError('MR-PLAN-SOURCE', {
-        what: `two streams are called "${entry.name}" but begin at different sources`,
-        why: 'A stream is its name: progress is kept under it, so one name is one source.',
-        fix: 'Share the prefix (const flights = stream(…).from(…)), or give one of them another name.',
-      })
-    }
-    sources.set(entry.name, source)
     for (const node of stepsOf([entry])) planned.add(node)
     return { name: entry.name, node: entry.node, policy: entry.policy }
+  })
+  for (const [name, own] of byStream(leaves)) requireShared(name, own)
+  return leaves
+}
+
+/** Leaves of one name are one stream: each begins at a source that another one reads too. */
+function requireShared(name: string, leaves: readonly PlanLeaf[]): void {
+  const sources = leaves.map((leaf) => sourceNodesOf([leaf]))
+  const shared = new Set(sources[0])
+  // What one leaf joins, another one may begin at.
+  for (let grown = true; grown; ) {
+    const before = shared.size
+    for (const own of sources) if (own.some((source) => shared.has(source))) for (const one of own) shared.add(one)
+    grown = shared.size > before
+  }
+  if (sources.every((own) => own.some((source) => shared.has(source)))) return
+  throw new PlanError('MR-PLAN-SOURCE', {
+    what: `two streams are called "${name}" but begin at different sources`,
+    why: 'A stream is its name: progress is kept under it, so one name is one source, or several that are joined.',
+    fix: 'Share the prefix (const flights = stream(…).from(…)), or give one of them another name.',
   })
 }
 

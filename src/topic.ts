@@ -24,3 +24,24 @@ export function topic<T>(name: string, codec: Codec<T>, options: TopicOptions = 
   validateOptions(`topic("${name}")`, options, rules)
   return Object.freeze({ kind: 'topic', name, codec, tombstones: options.tombstones ?? 'skip' })
 }
+
+/** A topic that holds the newest value of each key. Made by `compacted()`. */
+export interface CompactedTopic<out T> extends TopicSource<T | null> {
+  readonly isCompacted: true
+}
+
+/**
+ * Names a compacted topic: one that holds, for each key, what was said of it last. A null value says that the key is gone. Connects to nothing.
+ *
+ * @example
+ * const airports = compacted('airports', json<{ code: string; name: string }>())
+ * const named = flights
+ *   .keyBy((flight) => flight.origin, { sameKey: true })
+ *   .joinTable(airports, (flight, airport) => ({ ...flight, airport: airport.name }))
+ *
+ * @param name the topic in Kafka
+ * @param codec decodes the values: `json()`, `avro()`, `text()`, `bytes()`
+ */
+export function compacted<T>(name: string, codec: Codec<T>): CompactedTopic<T> {
+  return Object.freeze({ ...topic(name, codec, { tombstones: 'pass' }), isCompacted: true })
+}

@@ -73,6 +73,14 @@ describe('a plan', () => {
       /two streams are called "flights".*one name is one source.*MR-PLAN-SOURCE/s,
     )
   })
+
+  it('may have leaves of one name that begin at sources which another one joins', () => {
+    const [left, right, third] = [flights(), flights(), flights()]
+    const keyed = (from: Stream<Flight>) => from.keyBy(({ origin }) => origin, { sameKey: true })
+    const joined = keyed(left).joinLatest(keyed(right), (one, other) => [one, other])
+    expect(leavesOf([right, left, joined])).toHaveLength(3)
+    expect(() => leavesOf([joined, third])).toThrow('MR-PLAN-SOURCE')
+  })
 })
 
 describe('drawing', () => {

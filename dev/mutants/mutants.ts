@@ -103,9 +103,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'progress moves past the broken item',
-    file: 'src/runtime/position.ts',
-    find: 'nextOffset = records.offset(end)',
-    replace: 'nextOffset = records.offset(end) + 1',
+    file: 'src/runtime/inputChunk.ts',
+    find: 'records.offset(index) : records.nextOffset',
+    replace: 'records.offset(index) + 1 : records.nextOffset',
     tests: laws,
   },
   {
@@ -167,8 +167,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what was committed keeps its share of the buffer',
     file: 'src/runtime/inbox.ts',
-    find: '      this.#budget.give(chunk.input.records.byteSize, chunk.input.records.size)\n',
-    replace: '',
+    find: 'if (chunk !== undefined) this.#settings.budget.give(chunk.byteSize, chunk.size)',
+    replace: 'void chunk',
     tests: laws,
   },
   {
@@ -182,7 +182,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'nobody goes on with a partition whose heir is dead',
     file: 'src/runtime/runner.ts',
-    find: 'void this.#claimAgain(stream, partition)',
+    find: 'void this.#claimAgain(stream, partitions)',
     replace: 'void 0',
     tests: [...laws, 'test/testing/stories.spec.ts'],
   },

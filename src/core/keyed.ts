@@ -27,6 +27,8 @@ export interface KeyedState {
   delete(at: number): void
   /** Where the cells stand, in their order. */
   times(): readonly number[]
+  /** Where those cells stand, in their order, that lie between two points: both included. */
+  between(from: number, to: number): readonly number[]
 }
 
 /** What a derived value was made of: its identity together with stream and step. */
@@ -34,6 +36,8 @@ export interface Derivation {
   readonly key: Key
   /** The window that closed, or what else tells it from others of the key: in milliseconds. */
   readonly at: number
+  /** Which of several of that key and time it is. */
+  readonly nth?: number
   /** Its event time, in milliseconds. */
   readonly time: number
 }
@@ -53,6 +57,8 @@ export interface KeyedStep extends Step {
 /** What a keyed operator does with values and with cells that are due. */
 export interface KeyedHandlers<In> {
   take(value: In, item: number, state: KeyedState): void
+  /** The same for a value of the second input. */
+  takeOther?(value: unknown, item: number, state: KeyedState): void
   /** A cell is due. It is gone already: what stays has to be set. */
   due?(at: number, value: unknown, state: KeyedState): void
 }
@@ -67,10 +73,12 @@ export interface EventTime<In> {
   readonly maxAheadMs: number
 }
 
-/** An operator with state for each key: a barrier, because state may have to be read. */
+/** An operator with state for each key: a barrier, because state may have to be read. One that joins has two inputs. */
 export interface KeyedOperator<in In, out Out> extends OperatorBase {
   readonly mode: 'keyed'
   readonly key: KeyRule<In>
+  /** How values of the second input are keyed. Their time is that of the input. */
+  readonly otherKey?: KeyRule<never>
   /** Undefined: the time of the input. */
   readonly time: EventTime<In> | undefined
   /** What the state is made of: where this differs from what was stored under the step's name, the plan is refused. */

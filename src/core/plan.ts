@@ -126,10 +126,12 @@ export function requireTopics(owner: string, leaves: readonly PlanLeaf[]): Topic
 /**
  * The inputs of a plan all of which end, by stream.
  *
- * @throws PlanError MR-PLAN-ENDLESS for one that reads a topic
+ * @throws PlanError MR-PLAN-ENDLESS for one that reads a topic; MR-PLAN-JOINED
  */
 export function requireBounded(owner: string, leaves: readonly PlanLeaf[]): Map<string, BoundedSource<unknown>> {
-  const bounded = sourcesOf(leaves).map(({ stream, source }): [string, BoundedSource<unknown>] => {
+  const bounded = leaves.map((leaf): [string, BoundedSource<unknown>] => {
+    const { name: stream } = leaf
+    const { source } = onlySourceOf(owner, stream, [leaf])
     if (source.kind === 'bounded') return [stream, source]
     throw new PlanError('MR-PLAN-ENDLESS', {
       what: `stream "${stream}" reads topic "${source.name}", which has no end: ${owner} takes streams of arrays, iterables, lines() and query()`,
@@ -140,10 +142,28 @@ export function requireBounded(owner: string, leaves: readonly PlanLeaf[]): Map<
   return new Map(bounded)
 }
 
+/** Where values come from: of one stream its own source first, then those that it is joined with. */
+export function sourceNodesOf(leaves: readonly PlanLeaf[]): SourceNode[] {
+  return stepsOf(leaves).filter((step) => step.kind === 'source')
+}
+
+/**
+ * The source of a stream, for what reads one input only.
+ *
+ * @throws PlanError MR-PLAN-JOINED
+ */
+export function onlySourceOf(owner: string, stream: string, leaves: readonly PlanLeaf[]): SourceNode {
+  const [only, other] = sourceNodesOf(leaves)
+  if (only !== undefined && other === undefined) return only
+  throw new PlanError('MR-PLAN-JOINED', {
+    what: `stream "${stream}" joins ${only?.source.name} with ${other?.source.name}: ${owner} takes streams of one input`,
+    fix: 'Join topics, in a service: start(plan, { group, kafka, postgres }).',
+    place: { stream },
+  })
+}
+
 function sourcesOf(leaves: readonly PlanLeaf[]): { readonly stream: string; readonly source: Source<unknown> }[] {
-  return leaves.flatMap((leaf) =>
-    stepsOf([leaf]).flatMap((step) => (step.kind === 'source' ? [{ stream: leaf.name, source: step.source }] : [])),
-  )
+  return leaves.flatMap((leaf) => sourceNodesOf([leaf]).map(({ source }) => ({ stream: leaf.name, source })))
 }
 
 /** The steps that a step takes values from. */

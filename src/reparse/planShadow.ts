@@ -1,7 +1,7 @@
 /** What a reparse of whole topics would do that makes the tables anew beside those that are there. */
 import { byStream } from '../core/describe.ts'
 import { SettingsError } from '../core/errors.ts'
-import { type PlanLeaf, type SourceNode, stepsOf } from '../core/plan.ts'
+import { onlySourceOf, type PlanLeaf, stepsOf } from '../core/plan.ts'
 import { planHash } from '../core/planHash.ts'
 import type { Reparse, ReparseRange } from '../postgres/reparseAdmin.ts'
 import type { ShadowAdmin } from '../postgres/shadow/shadowAdmin.ts'
@@ -45,8 +45,7 @@ export async function planShadow(parts: ShadowPlanningParts, stream: string | un
   const { app, admin } = parts
   const leaves = selectedLeaves(parts.leaves, stream)
   const streams = Array.from(byStream(leaves), ([name, own]) => {
-    const source = stepsOf(own).find((node): node is SourceNode => node.kind === 'source') as SourceNode
-    return { name, source }
+    return { name, source: onlySourceOf('millrace reparse --shadow', name, own) }
   })
   requireAllWriters(parts.leaves, leaves)
   const hash = planHash(leaves)

@@ -118,7 +118,7 @@ class RunningReparse {
       log: parts.log,
       ...(parts.readAs === undefined ? {} : { readAs: parts.readAs }),
       onCommit: (report) => this.#committed(report),
-      onBatch: (batch, end) => this.#ended(batch, end),
+      onBatch: (batch, end, task) => this.#ended(batch, end, task),
     })
   }
 
@@ -152,7 +152,8 @@ class RunningReparse {
   #isOver(): boolean {
     return this.#reparse.ranges.every((range) => {
       const task = this.#taskOf(range)
-      if (task?.committedTo !== undefined) this.#positions.set(range, task.committedTo)
+      const committedTo = task?.committedTo(range.topic)
+      if (committedTo !== undefined) this.#positions.set(range, committedTo)
       if (this.#isDone(range) || task?.state === 'parked') return true
       if (task === undefined) throw takenOver(this.#reparse, range)
       return false
@@ -163,17 +164,19 @@ class RunningReparse {
     return (this.#positions.get(range) ?? range.from) >= range.to
   }
 
-  #taskOf({ topic, partition }: ReparseRange): Task | undefined {
-    return this.#runner.tasks.find((task) => task.partition.topic === topic && task.partition.partition === partition)
+  #taskOf(range: ReparseRange): Task | undefined {
+    return this.#runner.tasks.find((task) => task.reads(range))
   }
 
   #rangeOf(topic: string, partition: number): ReparseRange | undefined {
     return this.#reparse.ranges.find((range) => range.topic === topic && range.partition === partition)
   }
 
-  #committed({ stream, partition, nextOffset, items, rows, outcomes, streams }: CommitReport): void {
-    const range = this.#reparse.ranges.find((own) => own.stream === stream && own.partition === partition)
-    if (range !== undefined) this.#positions.set(range, nextOffset)
+  #committed({ partition, inputs, items, rows, outcomes, streams }: CommitReport): void {
+    for (const { topic, nextOffset } of inputs) {
+      const range = this.#rangeOf(topic, partition)
+      if (range !== undefined) this.#positions.set(range, nextOffset)
+    }
     this.#items += items
     this.#rows += rows
     add(this.#outcomes, outcomes)
@@ -185,14 +188,12 @@ class RunningReparse {
     this.#tell()
   }
 
-  #ended(batch: Batch, end: BatchEnd): void {
+  #ended(batch: Batch, end: BatchEnd, { partition }: Pick<Task, 'partition'>): void {
     this.#parts.onBatch?.(batch, end)
-    const records = batch.chunks[0]?.input.records
-    if (records === undefined || end.broke === undefined || end.broke.resumeAfterMs !== undefined) return
-    const { topic, partition } = records
+    if (end.broke === undefined || end.broke.resumeAfterMs !== undefined) return
+    const { topic, offset, reason } = end.broke
     const range = this.#rangeOf(topic, partition)
-    if (range === undefined) return
-    this.#broken.set(range, { topic, partition, offset: end.broke.offset, reason: end.broke.reason })
+    if (range !== undefined) this.#broken.set(range, { topic, partition, offset, reason })
   }
 
   #tell(): void {

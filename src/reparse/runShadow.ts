@@ -237,9 +237,10 @@ class RunningShadow {
     return this.#ranges.every((range) => {
       const task = taskOf(runner, range)
       if (task === undefined) throw takenOver(this.#reparse, range)
-      if (task.committedTo !== undefined) this.#positions.set(range, task.committedTo)
+      const committedTo = task.committedTo(range.topic)
+      if (committedTo !== undefined) this.#positions.set(range, committedTo)
       if (task.state === 'parked' && this.#positionOf(range) < this.#endOf(range)) throw brokenRange(range)
-      return task.committedTo !== undefined && task.committedTo >= this.#endOf(range)
+      return committedTo !== undefined && committedTo >= this.#endOf(range)
     })
   }
 
@@ -255,9 +256,13 @@ class RunningShadow {
     return this.#ends.get(range)?.to ?? range.to
   }
 
-  #committed({ stream, partition, nextOffset, items, rows, outcomes, streams }: CommitReport): void {
-    const range = this.#rangeOf(stream, partition)
-    if (range !== undefined) this.#positions.set(range, nextOffset)
+  #committed({ stream, partition, inputs, items, rows, outcomes, streams }: CommitReport): void {
+    for (const { topic, nextOffset } of inputs) {
+      const range = this.#ranges.find(
+        (own) => own.stream === stream && own.topic === topic && own.partition === partition,
+      )
+      if (range !== undefined) this.#positions.set(range, nextOffset)
+    }
     this.#items += items
     this.#rows += rows
     add(this.#outcomes, outcomes)
@@ -292,6 +297,6 @@ class RunningShadow {
   }
 }
 
-function taskOf(runner: Runner, { topic, partition }: ReparseRange): Task | undefined {
-  return runner.tasks.find((task) => task.partition.topic === topic && task.partition.partition === partition)
+function taskOf(runner: Runner, range: ReparseRange): Task | undefined {
+  return runner.tasks.find((task) => task.reads(range))
 }

@@ -1,6 +1,6 @@
 /** What steps of a plan mean for running items of it again. */
 import { PlanError } from '../core/errors.ts'
-import { nameSteps, type PlanLeaf, type PlanNode, type SourceNode, stepsOf } from '../core/plan.ts'
+import { nameSteps, onlySourceOf, type PlanLeaf, type PlanNode, type SourceNode, stepsOf } from '../core/plan.ts'
 import { untracked } from './reparseStore.ts'
 
 /** A stream of the plan that is run again. */
@@ -42,7 +42,7 @@ export function reparsedStream(name: string, leaves: readonly PlanLeaf[]): Repar
   const sinks = nodes.flatMap((node) => (node.kind === 'sink' ? [node.sink] : []))
   for (const sink of sinks) if (!sink.track) throw untracked(sink.name)
   checkRules(name, nodes)
-  const source = nodes.find((node): node is SourceNode => node.kind === 'source') as SourceNode
+  const source = onlySourceOf('millrace reparse', name, leaves)
   return { name, source, leaves, tables: [...new Set(sinks.map((sink) => sink.name))] }
 }
 

@@ -47,7 +47,7 @@ export function applyRetries(batch: Batch, info: TaskInfo, memory: CallMemory): 
     }
     longestMs = Math.max(longestMs ?? 0, pauseMs)
     batch.tries.set(owner, (batch.tries.get(owner) ?? 0) + 1)
-    memory.forgetThrown(Number(batch.offsetsOf(owner)))
+    memory.forgetThrown(batch.offsetsOf(owner))
     batch.standUp(owner)
   }
   return longestMs
@@ -64,7 +64,7 @@ function failedItems(batch: Batch): Failed[] {
 
 /** Bytes that cannot be decoded, values that cannot be written and rows that are refused are what they are. */
 function mayPassNextTime({ step, error }: Fall & { kind: 'collected' }, info: TaskInfo): boolean {
-  if (step === info.sourceStep || error instanceof RowsRefused) return false
+  if (info.inputs.some((input) => input.step === step) || error instanceof RowsRefused) return false
   return !(error instanceof ItemError) || error.code === 'MR-ASYNC-TIMEOUT'
 }
 
@@ -122,8 +122,8 @@ export function capParking(batch: Batch, info: TaskInfo): boolean {
 
 /** A record's key, as keys are compared: null waits for nobody. */
 export function keyTextOf(batch: Batch, item: number): string | null {
-  const { chunk, index } = batch.locate(item)
-  return chunk.input.records.key(index)?.toString('latin1') ?? null
+  const { records, index } = batch.locate(item)
+  return records.key(index)?.toString('latin1') ?? null
 }
 
 /** What is to be committed with the batch about the items that have failed lately. */

@@ -44,8 +44,8 @@ export class AsyncCalls implements AsyncStep {
 
   keyOf(owner: number): string | null {
     if (owner < 0) return null
-    const { chunk, index } = this.#batch.locate(itemOf(owner))
-    return chunk.input.records.key(index)?.toString('latin1') ?? null
+    const { records, index } = this.#batch.locate(itemOf(owner))
+    return records.key(index)?.toString('latin1') ?? null
   }
 
   async call<In, Out>(

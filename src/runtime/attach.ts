@@ -27,8 +27,8 @@ export interface Stage {
 }
 
 export interface Attached {
-  /** Takes a decoded value into the first stage. */
-  readonly entry: Next<unknown>
+  /** Take decoded values into the first stage: one for each of the task's inputs. */
+  readonly entries: readonly Next<unknown>[]
   readonly stages: readonly Stage[]
 }
 
@@ -52,6 +52,8 @@ export function attachPlan(
   const { stageOf, isBarrier, count } = cutIntoStages(steps)
   const stages: Stage[] = Array.from({ length: count }, () => ({ barrier: undefined, flushHooks: [] }))
   const inlets = new Map<PlanNode, Next<unknown>>()
+  /** Of steps that join, for what comes from their second input. */
+  const otherInlets = new Map<PlanNode, Next<unknown>>()
   const toDependent = stepsToDependents(steps)
   const reach: Next<unknown> = (_, owner) => batch.reach(owner, Outcome.done)
 
@@ -60,24 +62,26 @@ export function attachPlan(
 
   const targetsOf = (node: PlanNode): Next<unknown>[] => {
     // Late values leave by a port of their own.
-    const consumers = (outputs.get(node) ?? []).filter(
-      (consumer) => node.kind !== 'operator' || consumer.kind !== 'port',
+    const consumers = new Set(outputs.get(node)?.filter(({ kind }) => node.kind !== 'operator' || kind !== 'port'))
+    const targets = [...consumers].flatMap((consumer) =>
+      feedersOf(consumer).flatMap((feeder, side) => {
+        if (feeder !== node) return []
+        const inlet = inletOf(consumer, side)
+        return toDependent.has(node) && !toDependent.has(consumer) ? withoutUndone(batch, inlet) : inlet
+      }),
     )
-    const targets = consumers.map((consumer) => {
-      const inlet = inletOf(consumer)
-      return toDependent.has(node) && !toDependent.has(consumer) ? withoutUndone(batch, inlet) : inlet
-    })
     if (ends.has(node)) targets.push(reach)
     return targets
   }
 
-  const inletOf = (node: PlanNode): Next<unknown> => {
+  /** @param side which of the node's inputs the values come from */
+  const inletOf = (node: PlanNode, side = 0): Next<unknown> => {
     let inlet = inlets.get(node)
     if (inlet === undefined) {
       inlet = attach(node)
       inlets.set(node, inlet)
     }
-    return inlet
+    return (side === 1 ? otherInlets.get(node) : undefined) ?? inlet
   }
 
   const attach = (node: PlanNode): Next<unknown> => {
@@ -107,7 +111,11 @@ export function attachPlan(
       case 'rx':
         return behind(new RxBarrier(batch, info, outlet, { rx: node.rx, name, wake }))
       case 'branch': {
-        const side = (port: 0 | 1) => fanOut(batch, portsOf(node, port, outputs).map(inletOf))
+        const side = (port: 0 | 1) =>
+          fanOut(
+            batch,
+            portsOf(node, port, outputs).map((outlet) => inletOf(outlet)),
+          )
         return attachBranch(node, side(0), side(1), step())
       }
       case 'operator': {
@@ -120,10 +128,17 @@ export function attachPlan(
           const barrier = new KeyedBarrier({
             ...{ batch, info, operator, stream: indexOf.get(node) as number, step: step(), cache: info.stateCache },
             next: absorbContinue(batch, outlet),
-            late: absorbContinue(batch, fanOut(batch, portsOf(node, 1, outputs).map(inletOf))),
+            late: absorbContinue(
+              batch,
+              fanOut(
+                batch,
+                portsOf(node, 1, outputs).map((outlet) => inletOf(outlet)),
+              ),
+            ),
             heldBackMs: heldBackMs(node),
           })
           stage.barrier = barrier
+          if (operator.otherKey !== undefined) otherInlets.set(node, (value, owner) => barrier.takeOther(value, owner))
           return (value: unknown, owner: number) => barrier.take(value, owner)
         }
         if (operator.mode === 'pipe') return behind(new ProcessBarrier(batch, info, outlet, { name, operator, memory }))
@@ -142,9 +157,8 @@ export function attachPlan(
     }
   }
 
-  const source = steps[0]
-  if (source?.kind !== 'source') throw new InternalError('MR-INTERNAL-STEP', { what: 'a stream without a source' })
-  return { entry: inletOf(source), stages }
+  const entries = steps.filter(({ kind }) => kind === 'source').map((source) => inletOf(source))
+  return { entries, stages }
 }
 
 /** Numbers stages: a new one begins at each barrier. */
@@ -188,8 +202,7 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
     bytesOf(owner) {
       let bytes = 0
       for (const item of batch.itemsOf(owner)) {
-        const { chunk, index } = batch.locate(item)
-        const { records } = chunk.input
+        const { records, index } = batch.locate(item)
         bytes += Math.max(0, records.valueEnd(index) - records.valueStart(index))
       }
       return bytes

@@ -14,7 +14,7 @@ import { isUndone, Outcome, type OutcomeCounts, type OutcomeName, type OutcomeRa
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { WaitingItem } from '../core/store.ts'
 import { type Fall, type FallenItem, rankOf } from './fall.ts'
-import type { InputChunk } from './inputChunk.ts'
+import type { Input, LocatedRecord } from './input.ts'
 import { ItemMarks } from './itemMarks.ts'
 import { itemOf, maxBatchItems, maxTaskStreams, noItem, ownerOf, streamOf } from './owner.ts'
 import { OwnerLog } from './ownerLog.ts'
@@ -50,6 +50,8 @@ export interface DerivedOwner {
   readonly key: Key
   /** Tells it from others of its key: where a window begins, in milliseconds. */
   readonly at: number
+  /** Which of several of that key and time it is. */
+  readonly nth: number
   /** Event time of its value, in milliseconds. */
   readonly time: number
   /** The item that made it come: by moving the watermark, or by filling a window. */
@@ -60,7 +62,7 @@ export interface DerivedOwner {
 
 /** Where the records of a chunk stand in the batch. */
 export interface BatchChunk {
-  readonly input: InputChunk
+  readonly input: Input
   /** Index of the first record that belongs to the batch. */
   readonly first: number
   /** Item number of that record. */
@@ -68,8 +70,8 @@ export interface BatchChunk {
   readonly size: number
 }
 
-function identityOf({ stream, step, key, at }: DerivedOwner): string {
-  return JSON.stringify([stream, step, textOfKey(key), at])
+function identityOf({ stream, step, key, at, nth }: DerivedOwner): string {
+  return JSON.stringify([stream, step, textOfKey(key), at, nth])
 }
 
 export class Batch {
@@ -164,24 +166,29 @@ export class Batch {
     this.reset()
   }
 
-  add(input: InputChunk, atMost: number): BatchChunk {
-    const size = Math.min(input.records.size - input.start, atMost)
+  add(input: Input, atMost: number): BatchChunk {
+    const size = Math.min(input.size - input.start, atMost)
     const chunk = { input, first: input.start, base: this.size, size }
     this.chunks.push(chunk)
     this.size += size
-    this.byteSize += input.records.size === 0 ? 0 : Math.ceil((input.records.byteSize * size) / input.records.size)
+    this.byteSize += input.size === 0 ? 0 : Math.ceil((input.byteSize * size) / input.size)
     for (const marks of this.#marks) marks.grow(this.size)
     return chunk
   }
 
   /** Event time of an item as its input has it, in milliseconds. */
   timeOf(item: number): number {
-    const { chunk, index } = this.locate(item)
-    return chunk.input.records.timestamp(index)
+    const { input, first, base } = this.#chunkOf(item)
+    return input.timestamp(first + item - base)
   }
 
-  /** The chunk and index of an item's record. */
-  locate(item: number): { chunk: BatchChunk; index: number } {
+  /** Where an item's record is. */
+  locate(item: number): LocatedRecord {
+    const { input, first, base } = this.#chunkOf(item)
+    return input.locate(first + item - base)
+  }
+
+  #chunkOf(item: number): BatchChunk {
     let low = 0
     let high = this.chunks.length - 1
     while (low < high) {
@@ -189,8 +196,7 @@ export class Batch {
       if ((this.chunks[middle] as BatchChunk).base <= item) low = middle
       else high = middle - 1
     }
-    const chunk = this.chunks[low] as BatchChunk
-    return { chunk, index: chunk.first + item - chunk.base }
+    return this.chunks[low] as BatchChunk
   }
 
   /** The owners that an owner stands for: of an item, itself. */
@@ -203,11 +209,12 @@ export class Batch {
     return this.membersOf(owner).map(itemOf)
   }
 
-  /** Offsets of an owner's records: `17`, of a group `17,18,20`. They name it beyond this batch too. */
+  /** Offsets of an owner's records: `17`, of a group `17,18,20`, of another input `1:17`. They name it beyond this batch too. */
   offsetsOf(owner: number): string {
     const offsets = this.itemsOf(owner).map((item) => {
-      const { chunk, index } = this.locate(item)
-      return chunk.input.records.offset(index)
+      const { records, index, input } = this.locate(item)
+      const offset = records.offset(index)
+      return input.index === 0 ? String(offset) : `${input.index}:${offset}`
     })
     return offsets.join(',')
   }

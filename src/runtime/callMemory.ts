@@ -31,7 +31,7 @@ const maxPackedLength = 1_000_000
 
 /** Answers of a task's calls. */
 export class CallMemory {
-  /** By the offsets of the records, `17` or `17,18,20`, then by the step and what tells the calls of a step apart. */
+  /** By the offsets of the records, as a batch names them, then by the step and what tells the calls of a step apart. */
   readonly #answers = new Map<string, Map<string, RememberedCall>>()
 
   recall(offsets: string, key: string, input: unknown): RememberedCall | undefined {
@@ -47,17 +47,17 @@ export class CallMemory {
   }
 
   /** Forgets what calls for an item have thrown, alone or in a group: it is tried again. */
-  forgetThrown(offset: number): void {
+  forgetThrown(offset: string): void {
     for (const [offsets, calls] of this.#answers) {
-      if (!offsets.split(',').includes(String(offset))) continue
+      if (!offsets.split(',').includes(offset)) continue
       for (const [key, { answer }] of calls) if ('thrown' in answer) calls.delete(key)
     }
   }
 
   /** The answers for an item as a text, or null when there are none. Those that cannot be written down are left out. */
-  pack(offset: number): string | null {
+  pack(offset: string): string | null {
     const packed: [key: string, input: unknown, value: unknown][] = []
-    for (const [key, { input, answer, effects }] of this.#answers.get(String(offset)) ?? []) {
+    for (const [key, { input, answer, effects }] of this.#answers.get(offset) ?? []) {
       if (!('value' in answer) || effects.writes.length > 0 || effects.slots.size > 0) continue
       packed.push([key, input, answer.value])
     }
@@ -72,11 +72,11 @@ export class CallMemory {
   }
 
   /** Takes up the answers that an item has brought along. */
-  unpack(offset: number, text: string): void {
+  unpack(offset: string, text: string): void {
     try {
       const packed = deserialize(Buffer.from(text, 'base64')) as [key: string, input: unknown, value: unknown][]
       for (const [key, input, value] of packed) {
-        this.remember(String(offset), key, { input, answer: { value }, effects: noEffects })
+        this.remember(offset, key, { input, answer: { value }, effects: noEffects })
       }
     } catch {
       // Written by another version of Node: then the calls are made again.

@@ -1,16 +1,16 @@
 /** Whether what progress says can be true of the log as it is now. */
 import { SourceError } from '../core/errors.ts'
-import type { AssignedPartition } from '../core/source.ts'
+import type { AssignedPartition, LogBounds } from '../core/source.ts'
 import type { SourceProgress } from '../core/store.ts'
 import { otherInput } from './endingInput.ts'
 import { fingerprintOf, fingerprintOffset } from './position.ts'
 
-/** Progress must lie in the log, and the record it was taken from must still be the same one. */
+/** Says where the log begins and ends. Progress must lie in it, and the record it was taken from must still be the same one. */
 export async function checkPosition(
   partition: AssignedPartition,
   progress: SourceProgress,
   stream: string,
-): Promise<void> {
+): Promise<LogBounds> {
   const { nextOffset, fingerprint } = progress
   const place = { stream, topic: partition.topic, partition: partition.partition, offset: nextOffset }
   const { start, end } = await partition.bounds()
@@ -31,10 +31,10 @@ export async function checkPosition(
       place,
     })
   }
-  if (fingerprint === null) return
+  if (fingerprint === null) return { start, end }
   const last = await partition.recordAt(fingerprintOffset(fingerprint))
   if (partition.ends) {
-    if (last !== undefined && fingerprintOf(last, 0) === fingerprint) return
+    if (last !== undefined && fingerprintOf(last, 0) === fingerprint) return { start, end }
     throw otherInput(stream, last, fingerprintOffset(fingerprint), partition.topic)
   }
   if (last !== undefined && last.size > 0 && fingerprintOf(last, 0) !== fingerprint) {
@@ -45,4 +45,5 @@ export async function checkPosition(
       place,
     })
   }
+  return { start, end }
 }

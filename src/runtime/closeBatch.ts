@@ -8,14 +8,7 @@
 import { sleep } from '../core/clock.ts'
 import { InternalError, MillraceError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import {
-  type AfterRefusal,
-  type Claim,
-  RowsRefused,
-  type SourceProgress,
-  StateStaleError,
-  type Store,
-} from '../core/store.ts'
+import { type AfterRefusal, type Claim, RowsRefused, StateStaleError, type Store } from '../core/store.ts'
 import { applyParking, applyRetries, type BudgetAfter, budgetAfter, capParking } from './applyPolicy.ts'
 import type { Batch, Interrupt } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
@@ -27,7 +20,7 @@ import { itemOf } from './owner.ts'
 import { pauseBeforeRetry, retries } from './patience.ts'
 import { progressAfter } from './position.ts'
 import { fallFor, RefusedInPlace } from './refusedInPlace.ts'
-import { placeOf, type TaskInfo } from './taskInfo.ts'
+import { ownInput, placeOf, type TaskInfo } from './taskInfo.ts'
 
 /** Refusals in one batch after which it is cut before the guilty item: what comes before is known to be good. */
 const maxRefusals = 3
@@ -53,6 +46,7 @@ export interface BatchEnd {
   readonly broke:
     | {
         readonly reason: string | undefined
+        readonly topic: string
         readonly offset: number | undefined
         readonly resumeAfterMs: number | undefined
       }
@@ -189,7 +183,8 @@ function located({ batch, info }: Closing, { cause, step, owner }: Extract<Inter
 function brokeOff({ batch, info }: Closing): BatchEnd['broke'] {
   if (batch.broke === undefined) return undefined
   const { item, ...asked } = batch.broke
-  return { ...asked, offset: placeOf(info, batch, item, '').offset }
+  const { topic = '', offset } = placeOf(info, batch, item, '')
+  return { ...asked, topic, offset }
 }
 
 async function replay(batch: Batch, graph: Graph): Promise<void> {
@@ -207,7 +202,7 @@ async function commit(
   { isTrial = false, inPlace }: { readonly isTrial?: boolean; readonly inPlace?: RefusedInPlace } = {},
 ) {
   const { batch, graph, info, store, claim, memory } = closing
-  const before = claim.progress[0] as SourceProgress
+  const before = claim.progress
   const progress = batch.waiting === undefined ? progressAfter(batch, before) : before
   let beside: AfterRefusal = {
     collected: collectedItems(batch, info, memory),
@@ -215,11 +210,11 @@ async function commit(
     budget,
   }
   const items = batch.taken
-  requireOutcomes(closing, before.nextOffset)
+  requireOutcomes(closing, before[0]?.nextOffset ?? 0)
   const state = graph.stateChanges()
   const halted = halt === undefined ? null : { reason: halt.reason, plan: info.planHash }
   const nothingNew =
-    progress.nextOffset === before.nextOffset &&
+    progress.every(({ nextOffset }, index) => nextOffset === before[index]?.nextOffset) &&
     standingRows(batch) === 0 &&
     beside.collected.length === 0 &&
     beside.settled.length === 0 &&
@@ -227,7 +222,7 @@ async function commit(
   if (!nothingNew) {
     await store.commit({
       claim,
-      progress: [progress],
+      progress,
       buffers: batch.writeSet.buffers,
       position: (owner) => batch.position(owner),
       order: batch.streams.length === 1 ? undefined : (owner) => batch.order(owner),
@@ -247,7 +242,7 @@ async function commit(
     })
   }
   if (!nothingNew && !isTrial) {
-    claim.progress = [progress]
+    claim.progress = progress
     claim.budget = beside.budget
     claim.halted = halted
   }
@@ -271,7 +266,7 @@ function requireOutcomes({ batch, info }: Closing, offset: number): void {
     what: `of ${items} items ${Math.min(batch.passed, items)} went through the plan, and they have ${sum} outcomes`,
     why: 'A batch commits only when every item of it is accounted for.',
     fix: 'Nothing of it was committed. This is a defect in millrace: please report it.',
-    place: { stream: info.stream, topic: info.source.name, partition: info.partition, offset },
+    place: { stream: info.stream, topic: ownInput(info).source.name, partition: info.partition, offset },
   })
 }
 

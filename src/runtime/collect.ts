@@ -6,7 +6,7 @@ import { triesOf } from './applyPolicy.ts'
 import type { Batch } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
 import type { Fall, FallenItem } from './fall.ts'
-import type { TaskInfo } from './taskInfo.ts'
+import { ownInput, type TaskInfo } from './taskInfo.ts'
 
 /** What a batch puts into the collector. An item that comes from there may fall anew in a stream that it triggers. */
 export function collectedItems(batch: Batch, info: TaskInfo, memory: CallMemory): CollectedItem[] {
@@ -48,22 +48,20 @@ function collectedItem(
   memory: CallMemory,
   { owner, item, stream, fall }: FallenItem,
 ): CollectedItem {
-  const { chunk, index } = batch.locate(item)
-  const { records } = chunk.input
-  const offset = records.offset(index)
+  const { records, index, input } = batch.locate(item)
   const record = { key: records.key(index), value: records.value(index), headers: readableHeaders(records, index) }
   return {
     stream,
     taskStream: info.stream,
-    step: 'step' in fall ? fall.step : info.sourceStep,
+    step: 'step' in fall ? fall.step : input.step,
     topic: records.topic,
     partition: records.partition,
-    offset,
+    offset: records.offset(index),
     timestamp: new Date(records.timestamp(index)),
     ...(info.policy.redact?.(record) ?? record),
     attempts: triesOf(batch, owner) + (fall.kind === 'parked' ? 0 : 1),
     retryInMs: fall.kind === 'deferred' ? fall.retryInMs : null,
-    remembered: fall.kind === 'deferred' ? memory.pack(offset) : null,
+    remembered: fall.kind === 'deferred' ? memory.pack(batch.offsetsOf(item)) : null,
     ...stateOf(fall),
   }
 }
@@ -97,7 +95,7 @@ function strayItem(batch: Batch, info: TaskInfo, owner: number, fall: Fall & { k
     stream: batch.streamNameOf(owner),
     taskStream: info.stream,
     step: fall.step,
-    topic: info.source.name,
+    topic: ownInput(info).source.name,
     partition: info.partition,
     offset: -1,
     timestamp: derived === undefined ? null : new Date(derived.at),

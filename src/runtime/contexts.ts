@@ -24,8 +24,8 @@ class LocatedRecord implements RecordView {
   readonly #index: number
 
   constructor(batch: Batch, item: number) {
-    const { chunk, index } = batch.locate(item)
-    this.#chunk = chunk.input.records
+    const { records, index } = batch.locate(item)
+    this.#chunk = records
     this.#index = index
   }
 

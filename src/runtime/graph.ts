@@ -41,9 +41,9 @@ export class Graph {
   constructor(plan: TaskPlan, batch: Batch, info: TaskInfo, memory: CallMemory, wake: () => void) {
     this.#batch = batch
     this.#info = info
-    const { entry, stages: attached } = attachPlan(plan, batch, info, memory, wake)
+    const { entries, stages: attached } = attachPlan(plan, batch, info, memory, wake)
     this.#stages = attached
-    this.#source = new ChunkFeed(batch, info, entry)
+    this.#source = new ChunkFeed(batch, entries)
     this.#keyed = attached.flatMap(({ barrier }) => (barrier instanceof KeyedBarrier ? [barrier] : []))
     this.itemwise = this.#stages.length === 1 && this.#stages[0]?.flushHooks.length === 0
     const stages = this.#stages.map((stage) => concatMap((pass: Pass) => this.#runStage(stage, pass)))
@@ -153,16 +153,13 @@ export class Graph {
 class ChunkFeed implements Feed {
   count = 0
   readonly #batch: Batch
-  readonly #info: TaskInfo
-  readonly #entry: Next<unknown>
-  readonly #skipNulls: boolean
+  readonly #entries: readonly Next<unknown>[]
   #chunk: BatchChunk | undefined
 
-  constructor(batch: Batch, info: TaskInfo, entry: Next<unknown>) {
+  /** @param entries take the values of the task's inputs */
+  constructor(batch: Batch, entries: readonly Next<unknown>[]) {
     this.#batch = batch
-    this.#info = info
-    this.#entry = entry
-    this.#skipNulls = info.source.tombstones === 'skip'
+    this.#entries = entries
   }
 
   of(chunk: BatchChunk): this {
@@ -177,14 +174,16 @@ class ChunkFeed implements Feed {
 
   feed(index: number, owner: number): void {
     const chunk = this.#chunk as BatchChunk
-    this.#batch.step = this.#info.sourceStep
+    const at = chunk.first + index
+    const { index: entry, step, source } = chunk.input.inputOf(at)
+    this.#batch.step = step
     const { held } = this.#batch
     if (held.size > 0 && this.#waits(owner)) {
       this.#batch.fall(owner, { kind: 'parked' })
       return
     }
-    const value = chunk.input.take(chunk.first + index, this.#info.source)
-    if (value !== null || !this.#skipNulls) this.#entry(value, owner)
+    const value = chunk.input.take(at)
+    if (value !== null || source.tombstones === 'pass') this.#entries[entry]?.(value, owner)
   }
 
   /** Whether an item of an earlier batch with the same key has not come to an end. */

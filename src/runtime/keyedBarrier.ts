@@ -8,7 +8,7 @@
 import type { ItemContext } from '../core/context.ts'
 import { ItemError } from '../core/errors.ts'
 import { type Key, textOfKey } from '../core/key.ts'
-import type { Derivation, KeyedHandlers, KeyedOperator, KeyedStep } from '../core/keyed.ts'
+import type { Derivation, KeyedHandlers, KeyedOperator, KeyedStep, KeyRule } from '../core/keyed.ts'
 import type { Next, Step } from '../core/operator.ts'
 import { shown } from '../core/options.ts'
 import { Outcome } from '../core/outcome.ts'
@@ -45,12 +45,15 @@ class Taken {
   owners: number[] = []
   keys: string[] = []
   times: number[] = []
+  /** Whether values come from the second input. */
+  sides: boolean[] = []
 
-  add(value: unknown, owner: number, key: string, time: number): void {
+  add(value: unknown, owner: number, key: string, time: number, isOther: boolean): void {
     this.values.push(value)
     this.owners.push(owner)
     this.keys.push(key)
     this.times.push(time)
+    this.sides.push(isOther)
   }
 
   clear(): void {
@@ -58,6 +61,7 @@ class Taken {
     this.owners = []
     this.keys = []
     this.times = []
+    this.sides = []
   }
 
   /** Those that go on, in offset order. */
@@ -76,6 +80,7 @@ class Taken {
         this.owners[index] as number,
         this.keys[index] as string,
         this.times[index] as number,
+        this.sides[index] as boolean,
       )
     }
     return taken
@@ -149,13 +154,23 @@ export class KeyedBarrier implements Barrier, Feed {
 
   /** Takes a value on its way to the step: what it is keyed by and its time are read in the loop that brings it. */
   take(value: unknown, owner: number): void {
+    this.#take(value, owner, this.#operator.key, false)
+  }
+
+  /** Takes a value of the second input. */
+  takeOther(value: unknown, owner: number): void {
+    this.#take(value, owner, this.#operator.otherKey as KeyRule<unknown>, true)
+  }
+
+  #take(value: unknown, owner: number, rule: KeyRule<unknown>, isOther: boolean): void {
     const { batch, step } = this.#parts
     step.enter()
-    const key = this.#operator.key.of(value, this.#ctx)
+    const key = rule.of(value, this.#ctx)
     const text = textOfKey(key)
-    if (this.#operator.key.isRecordKey) this.#requireRecordKey(key, owner)
-    const finer = this.#operator.key.finer?.(value, this.#ctx)
-    this.#taken.add(value, owner, finer === undefined ? text : text + between + finer, this.#timeOf(value, owner))
+    if (rule.isRecordKey) this.#requireRecordKey(key, owner)
+    const finer = rule.finer?.(value, this.#ctx)
+    const fullText = finer === undefined ? text : text + between + finer
+    this.#taken.add(value, owner, fullText, this.#timeOf(value, owner), isOther)
     if (syncWatch.raised !== undefined) throw swallowedSignal(batch, owner, this.#parts.info, syncWatch, this.name)
   }
 
@@ -189,7 +204,9 @@ export class KeyedBarrier implements Barrier, Feed {
     this.#batch.step = this.name
     this.#batch.sawState(owner)
     const { changesMade } = this.#table
-    this.#handlers.take(this.#feeding.values[index], owner, this.#table.use(this.#feeding.keys[index] as string))
+    const state = this.#table.use(this.#feeding.keys[index] as string)
+    if (this.#feeding.sides[index]) this.#handlers.takeOther?.(this.#feeding.values[index], owner, state)
+    else this.#handlers.take(this.#feeding.values[index], owner, state)
     // What went into state is done, also when nothing goes on from here.
     if (this.#table.changesMade > changesMade) this.#batch.reach(owner, Outcome.done)
   }
@@ -326,11 +343,11 @@ export class KeyedBarrier implements Barrier, Feed {
     if (owner !== undefined) settle(this.#batch, owner, thrown)
   }
 
-  #derivedOwner({ key, at, time }: Derivation) {
+  #derivedOwner({ key, at, nth = 0, time }: Derivation) {
     const { batch, stream } = this.#parts
     const item = batch.item === noItem ? batch.size : batch.firstItemOf(batch.item)
     const position = this.#isDue ? item - dueBefore : item + filledBehind
-    return { stream, step: this.name, key, at, time, item, position }
+    return { stream, step: this.name, key, at, nth, time, item, position }
   }
 
   #timeOf(value: unknown, owner: number): number {
@@ -354,8 +371,7 @@ export class KeyedBarrier implements Barrier, Feed {
     const batch = this.#batch
     const wanted = typeof key === 'string' ? key : String(key)
     for (const item of owner >= 0 ? [itemOf(owner)] : batch.itemsOf(owner)) {
-      const { chunk, index } = batch.locate(item)
-      const { records } = chunk.input
+      const { records, index } = batch.locate(item)
       if (records.isKey?.(index, wanted)) continue
       const recordKey = records.key(index)?.toString()
       if (recordKey === wanted) continue

@@ -1,17 +1,17 @@
 import type { RowOrigin, RowOrigins, StandingItem } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 import { itemOf, ownerOf } from './owner.ts'
-import type { TaskInfo } from './taskInfo.ts'
+import { ownInput, type TaskInfo } from './taskInfo.ts'
 
 /** Where the rows of a batch come from. Read during its commit only. */
 export function originsOf(batch: Batch, info: TaskInfo): RowOrigins {
   const offsetOf = (item: number): number => {
-    const { chunk, index } = batch.locate(item)
-    return chunk.input.records.offset(index)
+    const { records, index } = batch.locate(item)
+    return records.offset(index)
   }
   return {
     stream: info.stream,
-    topic: info.source.name,
+    topic: ownInput(info).source.name,
     streamOf: (owner) => (owner >= 0 ? batch.streamNameOf(owner) : undefined),
     offsetOf: (owner) => offsetOf(itemOf(owner)),
     of(owner): RowOrigin | undefined {

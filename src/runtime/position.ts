@@ -4,22 +4,18 @@ import type { RecordChunk } from '../core/record.ts'
 import type { SourceProgress } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 
-/** The progress that commits with a batch: the position after its last item, or after the control records behind it. */
-export function progressAfter(batch: Batch, before: SourceProgress): SourceProgress {
+/** The progress that commits with a batch: the positions after its last items, or after the control records behind them. */
+export function progressAfter(batch: Batch, before: readonly SourceProgress[]): readonly SourceProgress[] {
   const { taken } = batch
-  let { nextOffset, fingerprint } = before
+  let progress = before
   for (const chunk of batch.chunks) {
-    const { records } = chunk.input
     const count = Math.min(chunk.size, taken - chunk.base)
-    const end = chunk.first + Math.max(0, count)
-    if (count > 0) fingerprint = fingerprintOf(records, end - 1)
-    if (end < records.size) {
-      if (count > 0 || chunk.base === taken) nextOffset = records.offset(end)
-      break
-    }
-    nextOffset = records.nextOffset
+    if (count < 0) break
+    const end = chunk.first + count
+    progress = chunk.input.progressAt(end, chunk.first, progress)
+    if (end < chunk.input.size) break
   }
-  return { source: before.source, nextOffset, fingerprint }
+  return progress
 }
 
 /** `offset:timestamp:hash of the value`: two records of the same offset differ in it unless they are the same record. */

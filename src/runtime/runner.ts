@@ -11,12 +11,12 @@ import { defaultErrorPolicy, type ErrorPolicy } from '../core/errorPolicy.ts'
 import { FenceLostError, messageOf, PlanError, SettingsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { orderSteps } from '../core/orderSteps.ts'
-import type { PlanLeaf, SinkNode, SourceNode } from '../core/plan.ts'
+import { type PlanLeaf, type SinkNode, type SourceNode, sourceNodesOf } from '../core/plan.ts'
 import { planHash } from '../core/planHash.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition, Assignment, Source, SourceClient } from '../core/source.ts'
 import type { StateStep } from '../core/stateStore.ts'
-import type { StartedPlan, Store } from '../core/store.ts'
+import type { SourceProgress, StartedPlan, Store } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
 import type { BatchEnd } from './closeBatch.ts'
@@ -60,10 +60,12 @@ export interface RunnerSettings {
   /** Whether all that a source has commits in one transaction. Only for sources that end. Default: false. */
   readonly isWhole?: boolean
   readonly onCommit?: (report: CommitReport) => void
-  readonly onBatch?: (batch: Batch, end: BatchEnd, task: { readonly stream: string }) => void
+  readonly onBatch?: (batch: Batch, end: BatchEnd, task: Pick<Task, 'stream' | 'partition'>) => void
 }
 
 const usualStateKeys = 100_000
+
+type KnownProgress = SourceProgress & { readonly stream: string; readonly partition: number }
 
 interface StreamPlan {
   readonly name: string
@@ -74,7 +76,8 @@ interface StreamPlan {
   readonly started: StartedPlan
   /** The steps that keep state. */
   readonly states: readonly StateStep[]
-  readonly source: SourceNode
+  /** What it reads: its own source first, then those that it is joined with. */
+  readonly sources: readonly SourceNode[]
   readonly sinks: readonly Sink<never>[]
 }
 
@@ -119,7 +122,7 @@ export class Runner {
       app,
       this.#streams.map(({ started }) => started),
     )
-    const topics = this.#streams.map((stream) => stream.source.source.name)
+    const topics = this.#streams.flatMap(({ sources }) => sources.map(({ source }) => source.name))
     await client.start(
       topics,
       (assignment) => {
@@ -204,14 +207,8 @@ export class Runner {
     if (this.#stopping || this.#failure !== undefined) return
     try {
       const known = await this.#settings.store.readProgress(this.#settings.app)
-      for (const partition of assignment.partitions) {
-        const stream = this.#streams.find(({ source }) => source.source.name === partition.topic)
-        if (stream === undefined || partition.revoked.aborted) continue
-        const siblings = known.filter((row) => row.stream === stream.name && row.source === stream.source.name)
-        this.#run(stream, partition, {
-          known: siblings.some((row) => row.partition === partition.partition),
-          first: siblings.length === 0,
-        })
+      for (const stream of this.#streams) {
+        for (const partitions of partitionsOf(stream, assignment)) this.#run(stream, partitions, known)
       }
     } catch (error) {
       this.#fail(error)
@@ -220,19 +217,24 @@ export class Runner {
     this.#changed()
   }
 
-  #run(stream: StreamPlan, partition: AssignedPartition, progress: { known: boolean; first: boolean }): void {
+  /** @param known progress that there was when the partitions were assigned */
+  #run(stream: StreamPlan, partitions: readonly AssignedPartition[], known: readonly KnownProgress[]): void {
     const { app, store, limits, clock, log, readAs, onCommit, onBatch } = this.#settings
     const cursor = this.#cursor
-    const { source } = stream.source
+    const { partition = 0 } = partitions[0] ?? {}
+    const isRevoked = () => partitions.some(({ revoked }) => revoked.aborted)
     const task = new Task({
       plan: stream.plan,
       sinks: stream.sinks,
       info: {
         app,
         stream: stream.name,
-        partition: partition.partition,
-        source: readAs?.(source) ?? source,
-        sourceStep: stream.source.name,
+        partition,
+        inputs: stream.sources.map(({ name, source }, index) => ({
+          index,
+          source: readAs?.(source) ?? source,
+          step: name,
+        })),
         policy: stream.policy,
         isWhole: this.#settings.isWhole ?? false,
         planHash: stream.hash,
@@ -243,25 +245,23 @@ export class Runner {
         cursor,
       },
       store,
-      partition,
+      partitions,
       budget: this.#budget,
       limits,
-      start: async () => (progress.known ? 0 : this.#startOf(stream, partition, progress.first)),
+      start: (of) => this.#startOf(stream, of, known),
       onCommit: (report) => onCommit?.(report),
       onChange: () => this.#changed(),
-      onBatch: onBatch === undefined ? undefined : (batch, end) => onBatch(batch, end, { stream: stream.name }),
+      onBatch:
+        onBatch === undefined ? undefined : (batch, end) => onBatch(batch, end, { stream: stream.name, partition }),
     })
     const ended = task.run().then(
       () => undefined,
       (error: unknown) => {
         // An input that ends cannot be read again by whoever lost it.
-        if (error instanceof FenceLostError && !partition.ends) {
-          log.warn(
-            { stream: stream.name, partition: partition.partition, error: error.message },
-            'another owner has the partition',
-          )
-          void this.#claimAgain(stream, partition)
-        } else if (!partition.revoked.aborted) this.#fail(error)
+        if (error instanceof FenceLostError && !partitions[0]?.ends) {
+          log.warn({ stream: stream.name, partition, error: error.message }, 'another owner has the partition')
+          void this.#claimAgain(stream, partitions)
+        } else if (!isRevoked()) this.#fail(error)
       },
     )
     this.#running.set(task, ended)
@@ -276,14 +276,28 @@ export class Runner {
    * The group says that the partition is ours. Whoever took it over had it from an older assignment and may be dead since, or set
    * progress by hand: without another group join nobody would go on. To claim at once would be to fight with the other.
    */
-  async #claimAgain(stream: StreamPlan, partition: AssignedPartition): Promise<void> {
-    await sleep(this.#settings.clock, claimAgainMs, partition.revoked)
-    if (partition.revoked.aborted || this.#stopping || this.#failure !== undefined) return
-    this.#run(stream, partition, { known: true, first: false })
+  async #claimAgain(stream: StreamPlan, partitions: readonly AssignedPartition[]): Promise<void> {
+    await sleep(this.#settings.clock, claimAgainMs, partitions[0]?.revoked)
+    const isRevoked = partitions.some(({ revoked }) => revoked.aborted)
+    if (isRevoked || this.#stopping || this.#failure !== undefined) return
+    // Where it goes on, the claim finds out; that it has been somewhere is known.
+    const { partition = 0 } = partitions[0] ?? {}
+    const known = stream.sources.map(({ name }) => {
+      return { stream: stream.name, partition, source: name, nextOffset: 0, fingerprint: null }
+    })
+    this.#run(stream, partitions, known)
   }
 
-  /** Where a partition without progress begins. */
-  async #startOf(stream: StreamPlan, partition: AssignedPartition, first: boolean): Promise<number> {
+  /** Where a partition begins: anywhere, when it has progress. */
+  async #startOf(
+    stream: StreamPlan,
+    partition: AssignedPartition,
+    progress: readonly KnownProgress[],
+  ): Promise<number> {
+    const step = stream.sources.find(({ source }) => source.name === partition.topic)?.name
+    const siblings = progress.filter((row) => row.stream === stream.name && row.source === step)
+    if (siblings.some((row) => row.partition === partition.partition)) return 0
+    const first = siblings.length === 0
     const { from, client, store, app } = this.#settings
     if (first && from === undefined) {
       const hint = await client.committedOffset(partition)
@@ -305,24 +319,68 @@ function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
     const plan = taskPlanOf(name, own)
     const { steps } = plan
     const sinks = steps.filter((step): step is SinkNode => step.kind === 'sink').map((step) => step.sink)
-    const source = steps.find((step): step is SourceNode => step.kind === 'source') as SourceNode
+    const sources = sourceNodesOf(own)
+    if (sources.length > 1) refuseTracked(name, sinks)
     const hash = planHash(own)
     const started = { stream: name, hash, description: describePlan(own), orderSteps: orderSteps(own) }
     const states = stateStepsOf(name, plan.steps)
-    return { name, plan, policy: policyOf(name, own), hash, started, states, source, sinks: [...new Set(sinks)] }
+    return { name, plan, policy: policyOf(name, own), hash, started, states, sources, sinks: [...new Set(sinks)] }
   })
   for (const [index, stream] of streams.entries()) {
-    const topic = stream.source.source.name
-    const other = streams.slice(0, index).find(({ source }) => source.source.name === topic)
-    if (other !== undefined) {
-      throw new PlanError('MR-PLAN-TOPIC', {
-        what: `the streams "${other.name}" and "${stream.name}" both read topic "${topic}"`,
-        why: 'A member of a consumer group reads a partition once, from one position.',
-        fix: 'Let them share one stream and branch, or run them as two services with groups of their own.',
-      })
+    for (const { source } of stream.sources) {
+      const reads = ({ sources }: StreamPlan) => sources.some((node) => node.source.name === source.name)
+      const other = streams.slice(0, index).find(reads)
+      if (other !== undefined) throw readTwice(other.name, stream.name, source.name)
     }
   }
   return streams
+}
+
+/** A row is traced to one topic. */
+function refuseTracked(stream: string, sinks: readonly Sink<never>[]): void {
+  const tracked = sinks.find(({ track }) => track)
+  if (tracked === undefined) return
+  throw new PlanError('MR-PLAN-TRACK', {
+    what: `table "${tracked.name}" has track: true, and stream "${stream}" joins several topics`,
+    why: 'A row is traced to an offset of one topic.',
+    fix: 'Leave track out.',
+    place: { stream },
+  })
+}
+
+function readTwice(one: string, other: string, topic: string): PlanError {
+  return new PlanError('MR-PLAN-TOPIC', {
+    what: `the streams "${one}" and "${other}" both read topic "${topic}"`,
+    why: 'A member of a consumer group reads a partition once, from one position.',
+    fix: 'Let them share one stream and branch; where one joins what the other reads, give both one name; or run them as two services with groups of their own.',
+  })
+}
+
+/**
+ * What a member was given of a stream's inputs, those of one number together. It is given all partitions of a number or none.
+ *
+ * @throws PlanError MR-PLAN-PARTITIONS when one of the topics has more than another
+ */
+function partitionsOf({ name, sources }: StreamPlan, { partitions }: Assignment): AssignedPartition[][] {
+  const topics = sources.map(({ source }) => source.name)
+  const own = partitions.filter(({ topic }) => topics.includes(topic))
+  return [...new Set(own.map(({ partition }) => partition))].flatMap((number) => {
+    const given = topics.map((topic) => own.find((one) => one.topic === topic && one.partition === number))
+    const present = given.filter((partition) => partition !== undefined)
+    const missing = topics[given.indexOf(undefined)]
+    const [first] = present
+    if (missing !== undefined && first !== undefined) throw notCoPartitioned(name, first, missing)
+    return present.some(({ revoked }) => revoked.aborted) ? [] : [present]
+  })
+}
+
+function notCoPartitioned(stream: string, { topic, partition }: AssignedPartition, missing: string): PlanError {
+  return new PlanError('MR-PLAN-PARTITIONS', {
+    what: `topic "${topic}" has a partition ${partition}, and "${missing}" has none of that number, but they are joined`,
+    why: 'What is joined has to come together: records of a key are looked for in the partitions of one number.',
+    fix: 'Give the topics as many partitions, and key their records the same way.',
+    place: { stream, topic: missing, partition },
+  })
 }
 
 /** One policy for a stream: that of its leaves. */

@@ -149,9 +149,13 @@ export class StateOfKey implements KeyedState, Evictable {
   }
 
   times(): readonly number[] {
+    return this.between(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY)
+  }
+
+  between(from: number, to: number): readonly number[] {
     this.#table.touch()
     const times: number[] = []
-    for (const { at, isGone } of this.cells.values()) if (!isGone) times.push(at)
+    for (const { at, isGone } of this.cells.values()) if (!isGone && at >= from && at <= to) times.push(at)
     return times.sort((a, b) => a - b)
   }
 

@@ -1,5 +1,5 @@
 /**
- * One running copy of a stream for one partition number.
+ * One running copy of a stream for one partition number of its inputs.
  *
  * States, and who may leave them:
  *
@@ -17,10 +17,9 @@ import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
 import { HaltedError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
-import type { RecordChunk } from '../core/record.ts'
 import { recordListChunk } from '../core/recordListChunk.ts'
 import type { Sink } from '../core/sink.ts'
-import type { AssignedPartition } from '../core/source.ts'
+import type { AssignedPartition, TopicPartition } from '../core/source.ts'
 import type { Claim, SourceProgress, Store, WaitingItem } from '../core/store.ts'
 import { hasTooManyParked, keyTextOf } from './applyPolicy.ts'
 import { Batch } from './batch.ts'
@@ -30,10 +29,11 @@ import { checkPosition } from './checkPosition.ts'
 import { type BatchEnd, closeBatch } from './closeBatch.ts'
 import { tooMuchForOneBatch } from './endingInput.ts'
 import { Graph } from './graph.ts'
-import { Inbox } from './inbox.ts'
+import { type Inbox, PartitionInbox } from './inbox.ts'
 import { InputChunk } from './inputChunk.ts'
+import { MergedInbox } from './mergedInbox.ts'
 import { maxBatchItems } from './owner.ts'
-import type { TaskInfo } from './taskInfo.ts'
+import { ownInput, type TaskInfo } from './taskInfo.ts'
 import type { TaskPlan } from './taskStreams.ts'
 import { WriteSet } from './writeSet.ts'
 
@@ -58,6 +58,14 @@ export type CloseReason =
   | 'halted'
   | 'waiting'
 
+/** How far an input of a task is. */
+export interface InputPosition {
+  readonly topic: string
+  readonly nextOffset: number
+  /** End of the partition as it was last known: the lag is what lies between. */
+  readonly endOffset: number
+}
+
 /** What one commit did. */
 export interface CommitReport {
   readonly stream: string
@@ -75,9 +83,7 @@ export interface CommitReport {
   readonly ignored: ReadonlyMap<string, number>
   /** Bytes of the records. */
   readonly bytes: number
-  readonly nextOffset: number
-  /** End of the partition as it was last known: the lag is what lies between. */
-  readonly endOffset: number
+  readonly inputs: readonly InputPosition[]
   readonly tookMs: number
 }
 
@@ -86,11 +92,12 @@ export interface TaskSettings {
   readonly sinks: readonly Sink<never>[]
   readonly info: Omit<TaskInfo, 'abandoned'>
   readonly store: Store
-  readonly partition: AssignedPartition
+  /** Of each input, in their order: all of the same number. */
+  readonly partitions: readonly AssignedPartition[]
   readonly budget: Budget
   readonly limits: CommitLimits
-  /** Where to start when there is no progress. */
-  readonly start: () => Promise<number>
+  /** Where to start an input when there is no progress. */
+  readonly start: (partition: AssignedPartition) => Promise<number>
   readonly onCommit: (report: CommitReport) => void
   /** Called at every change of the task's state. */
   readonly onChange: () => void
@@ -122,7 +129,6 @@ export class Task {
   #draining = false
   /** Whether the batch is being filled or committed. */
   #open = false
-  #endOffset = 0
   /** The most items that the next batch takes: small after refusals, so that a bad run costs no more than it must. */
   #cap: number
   #listeners: (() => void)[] = []
@@ -140,17 +146,28 @@ export class Task {
     this.#batch = new Batch(new WriteSet(settings.store.createBuffers(settings.sinks)), settings.plan.streams)
     this.#graph = new Graph(settings.plan, this.#batch, this.#info, this.#memory, () => this.#changed())
     this.#cap = this.#maxItems
-    const { revoked } = settings.partition
-    if (revoked.aborted) this.#abandon.abort()
-    else revoked.addEventListener('abort', () => this.abandon(), { once: true })
+    for (const { revoked } of settings.partitions) {
+      if (revoked.aborted) this.#abandon.abort()
+      else revoked.addEventListener('abort', () => this.abandon(), { once: true })
+    }
   }
 
-  get partition(): AssignedPartition {
-    return this.#settings.partition
+  get partitions(): readonly AssignedPartition[] {
+    return this.#settings.partitions
+  }
+
+  /** Whether it reads a partition. */
+  reads({ topic, partition }: TopicPartition): boolean {
+    return this.partitions.some((own) => own.topic === topic && own.partition === partition)
   }
 
   get stream(): string {
     return this.#info.stream
+  }
+
+  /** The number of its partitions. */
+  get partition(): number {
+    return this.#info.partition
   }
 
   isOf(stream: string, partition: number): boolean {
@@ -161,14 +178,15 @@ export class Task {
     return this.#state
   }
 
-  /** The position that has been committed. */
-  get committedTo(): number | undefined {
-    return this.#claim?.progress[0]?.nextOffset
+  /** The position that has been committed of an input. */
+  committedTo(topic: string): number | undefined {
+    const input = this.#info.inputs.find(({ source }) => source.name === topic)
+    return this.#claim?.progress.find(({ source }) => source === input?.step)?.nextOffset
   }
 
-  /** The position up to which records have been fetched. */
-  get fetchedTo(): number | undefined {
-    return this.#inbox?.fetchedTo
+  /** The position up to which records of an input have been fetched. */
+  fetchedTo(topic: string): number | undefined {
+    return this.#inbox?.fetched.find((fetched) => fetched.topic === topic)?.fetchedTo
   }
 
   /** Whether nothing happens until a record comes or time passes: everything fetched was taken, or has to wait. */
@@ -188,8 +206,6 @@ export class Task {
       await this.#claimProgress()
       const inbox = this.#inbox
       if (inbox === undefined) return
-      // Ends by itself when the inbox is closed or the partition revoked; a failure shows in the inbox.
-      void inbox.readFrom(this.#settings.partition)
       while (!this.#stopping) {
         await this.#until(
           () =>
@@ -252,7 +268,7 @@ export class Task {
 
   /** Whether the input has an end. */
   get #ends(): boolean {
-    return this.#settings.partition.ends === true
+    return this.#settings.partitions[0]?.ends === true
   }
 
   get #stopping(): boolean {
@@ -277,22 +293,49 @@ export class Task {
   }
 
   async #claimProgress(): Promise<void> {
-    const { store, info, partition, start } = this.#settings
+    const { store, info, partitions, start } = this.#settings
     const task = { app: info.app, stream: info.stream, partition: info.partition }
-    const begin: SourceProgress = { source: info.sourceStep, nextOffset: await start(), fingerprint: null }
+    const begins: SourceProgress[] = []
+    for (const { index, step } of info.inputs) {
+      const nextOffset = await start(partitions[index] as AssignedPartition)
+      begins.push({ source: step, nextOffset, fingerprint: null })
+    }
     if (this.#stopping) return
-    this.#claim = await store.claim(task, [begin])
+    this.#claim = await store.claim(task, begins)
     this.#mindHalt(this.#claim)
     await this.#graph.openState(store.state, this.#claim)
     await this.#holdKeys()
     // Whoever had the task before may have settled an item and not come to those that were parked behind it.
     this.#isAwaited = true
-    const progress = this.#claim.progress[0] as SourceProgress
-    await checkPosition(partition, progress, info.stream)
-    this.#endOffset = progress.nextOffset
-    this.#inbox = new Inbox(this.#settings.budget, progress.nextOffset, () => this.#changed())
-    partition.hint(progress.nextOffset)
-    info.log.info({ stream: info.stream, partition: info.partition, from: progress.nextOffset }, 'reading')
+    this.#inbox = await this.#openInbox(this.#claim)
+    const from = this.#inbox.fetched.map(({ fetchedTo }) => fetchedTo)
+    info.log.info(
+      { stream: info.stream, partition: info.partition, from: from.length === 1 ? from[0] : from },
+      'reading',
+    )
+  }
+
+  /** Begins to read where the claim says. */
+  async #openInbox({ progress }: Claim): Promise<Inbox> {
+    const { info, partitions, budget } = this.#settings
+    const begun = []
+    for (const input of info.inputs) {
+      const partition = partitions[input.index] as AssignedPartition
+      const at = progress.find(({ source }) => source === input.step) as SourceProgress
+      const { end } = await checkPosition(partition, at, info.stream)
+      begun.push({ input, partition, position: at.nextOffset, endOffset: end })
+    }
+    let merged: MergedInbox | undefined
+    const changed = () => {
+      merged?.merge()
+      this.#changed()
+    }
+    for (const { partition, position } of begun) partition.hint(position)
+    const inboxes = begun.map((one) => ({ ...one, inbox: new PartitionInbox({ ...one, budget, changed }) }))
+    const [only] = inboxes
+    if (only !== undefined && inboxes.length === 1) return only.inbox
+    merged = new MergedInbox(inboxes)
+    return merged
   }
 
   /** A plan that was halted does not run; another one begins with a clean sheet. */
@@ -361,7 +404,7 @@ export class Task {
 
   /** Runs items that come from the collector, in a batch of their own: what becomes of them is settled with it. */
   async #runWaiting(): Promise<void> {
-    const { clock, partition, source } = this.#info
+    const { clock } = this.#info
     const batch = this.#batch
     this.#isAwaited = false
     const atMost = Math.min(maxWaitingItems, this.#maxItems)
@@ -370,9 +413,11 @@ export class Task {
     this.#enter('filling')
     batch.open(clock.now(), items)
     this.#graph.reset()
-    for (const { offset, remembered } of items) if (remembered !== null) this.#memory.unpack(offset, remembered)
-    const input = new InputChunk(waitingChunk(source.name, partition, items))
-    await this.#graph.run({ kind: 'chunk', chunk: batch.add(input, items.length) })
+    const chunks = waitingChunks(this.#info, items).map((input) => batch.add(input, input.size))
+    for (const [item, { remembered }] of items.entries()) {
+      if (remembered !== null) this.#memory.unpack(batch.offsetsOf(item), remembered)
+    }
+    for (const chunk of chunks) await this.#graph.run({ kind: 'chunk', chunk })
     const end = await this.#close()
     if (end === undefined) return
     this.#settings.onBatch?.(batch, end)
@@ -425,12 +470,12 @@ export class Task {
   }
 
   #halted(reason: string): HaltedError {
-    const { app, stream, partition, source } = this.#info
+    const { app, stream, partition } = this.#info
     return new HaltedError('MR-HALTED', {
       what: `stream "${stream}" is halted: ${reason}`,
       why: 'Its error budget is used up; going on could move the whole topic into the error collector.',
       fix: `See what has failed: millrace errors list --group ${app} --stream ${stream}. Mend the plan and start it; to go on as it is: millrace resume --group ${app} --stream ${stream} --execute.`,
-      place: { stream, topic: source.name, partition },
+      place: { stream, topic: ownInput(this.#info).source.name, partition },
     })
   }
 
@@ -443,7 +488,6 @@ export class Task {
     for (;;) {
       const input = inbox.chunks[batch.chunks.length]
       if (input !== undefined) {
-        this.#endOffset = input.records.endOffset
         const chunk = batch.add(input, this.#cap - batch.size)
         await this.#graph.run({ kind: 'chunk', chunk })
         if (batch.interrupt !== undefined || batch.broke !== undefined) return 'break'
@@ -460,7 +504,7 @@ export class Task {
       if (now >= closeAt) return deadline === undefined ? 'time' : 'group'
       if (inbox.chunks.length > batch.chunks.length) continue
       if (deadline !== undefined) await this.#waitForChunk(inbox, closeAt - now)
-      else if (inbox.full || inbox.fetchedTo >= this.#endOffset) return 'drained'
+      else if (inbox.full || !inbox.isBehind) return 'drained'
       else if (!(await this.#waitForChunk(inbox, fetchPatienceMs))) return 'drained'
     }
   }
@@ -512,7 +556,7 @@ export class Task {
 
   async #decodeAhead(inbox: Inbox, stopped: () => boolean): Promise<void> {
     for (let index = this.#batch.chunks.length; index < inbox.chunks.length && !stopped(); index++) {
-      await inbox.chunks[index]?.decodeAhead(this.#info.source, this.#info.clock, stopped)
+      await inbox.chunks[index]?.decodeAhead(this.#info.clock, stopped)
     }
   }
 
@@ -543,8 +587,11 @@ export class Task {
   }
 
   #report(end: BatchEnd, reason: CloseReason): void {
-    const { onCommit, partition } = this.#settings
-    const nextOffset = this.committedTo as number
+    const { onCommit, partitions } = this.#settings
+    const inputs = (this.#inbox?.fetched ?? []).map(({ topic, endOffset }): InputPosition => {
+      const nextOffset = this.committedTo(topic) as number
+      return { topic, nextOffset, endOffset: Math.max(endOffset, nextOffset) }
+    })
     onCommit({
       stream: this.#info.stream,
       partition: this.#info.partition,
@@ -556,11 +603,11 @@ export class Task {
       late: end.late,
       ignored: end.ignored,
       bytes: this.#batch.byteSize,
-      nextOffset,
-      endOffset: Math.max(this.#endOffset, nextOffset),
+      inputs,
       tookMs: this.#info.clock.now() - this.#batch.openedAt,
     })
-    partition.hint(nextOffset)
+    for (const { topic, nextOffset } of inputs)
+      partitions.find((partition) => partition.topic === topic)?.hint(nextOffset)
   }
 }
 
@@ -570,10 +617,19 @@ function closeReasonOf(end: BatchEnd, reason: CloseReason): CloseReason {
   return end.cut ? 'cut' : reason
 }
 
-function waitingChunk(topic: string, partition: number, items: readonly WaitingItem[]): RecordChunk {
-  const records = items.map(({ offset, timestamp, key, value, headers }) => {
-    return { offset, timestamp: timestamp?.getTime() ?? 0, key, value, headers }
-  })
-  const last = items.at(-1)?.offset ?? 0
-  return recordListChunk({ topic, partition, records, nextOffset: last + 1, endOffset: last + 1 })
+/** Items of the collector, those of one input that follow one another as one chunk. */
+function waitingChunks({ inputs, partition }: TaskInfo, items: readonly WaitingItem[]): InputChunk[] {
+  const chunks: InputChunk[] = []
+  for (let from = 0, to = 0; from < items.length; from = to) {
+    const topic = items[from]?.topic
+    while (items[to]?.topic === topic && to < items.length) to++
+    const input = inputs.find(({ source }) => source.name === topic)
+    if (topic === undefined || input === undefined) continue
+    const records = items.slice(from, to).map(({ offset, timestamp, key, value, headers }) => {
+      return { offset, timestamp: timestamp?.getTime() ?? 0, key, value, headers }
+    })
+    const end = (records.at(-1)?.offset ?? 0) + 1
+    chunks.push(new InputChunk(recordListChunk({ topic, partition, records, nextOffset: end, endOffset: end }), input))
+  }
+  return chunks
 }

@@ -2,9 +2,9 @@ import type { Clock } from '../core/clock.ts'
 import type { ErrorPolicy } from '../core/errorPolicy.ts'
 import type { Place } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
-import type { Source } from '../core/source.ts'
 import type { Batch } from './batch.ts'
 import type { Cursor } from './cursor.ts'
+import type { TaskInput } from './input.ts'
 import { noItem } from './owner.ts'
 import type { StateCache } from './stateCache.ts'
 
@@ -13,9 +13,8 @@ export interface TaskInfo {
   readonly app: string
   readonly stream: string
   readonly partition: number
-  readonly source: Source<unknown>
-  /** The step that reads: `from:flights`. */
-  readonly sourceStep: string
+  /** What it reads: its own source first, then those that it is joined with. */
+  readonly inputs: readonly TaskInput[]
   readonly clock: Clock
   readonly log: Logger
   /** What becomes of items that fail. */
@@ -34,17 +33,27 @@ export interface TaskInfo {
   readonly abandoned: AbortSignal
 }
 
+/** The one that the stream begins at. */
+export function ownInput({ inputs }: Pick<TaskInfo, 'inputs'>): TaskInput {
+  return inputs[0] as TaskInput
+}
+
 /** Where an owner of the open batch stands: for errors and logs. */
 export function placeOf(info: TaskInfo, batch: Batch, owner: number, step: string): Place {
   const [item] = batch.itemsOf(owner)
-  const place = { stream: batch.streamNameOf(owner), step, topic: info.source.name, partition: info.partition }
+  const place = {
+    stream: batch.streamNameOf(owner),
+    step,
+    topic: ownInput(info).source.name,
+    partition: info.partition,
+  }
   if (item === undefined) return place
-  const { chunk, index } = batch.locate(item)
-  return { ...place, offset: chunk.input.records.offset(index) }
+  const { records, index } = batch.locate(item)
+  return { ...place, topic: records.topic, offset: records.offset(index) }
 }
 
 /** Where the batch's own item stands, between items without its offset. */
 export function currentPlace(info: TaskInfo, batch: Batch): Place {
   if (batch.item !== noItem) return placeOf(info, batch, batch.item, batch.step)
-  return { stream: info.stream, step: batch.step, topic: info.source.name, partition: info.partition }
+  return { stream: info.stream, step: batch.step, topic: ownInput(info).source.name, partition: info.partition }
 }

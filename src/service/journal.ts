@@ -62,8 +62,7 @@ export class Journal {
   }
 
   #fell(batch: Batch, item: number, fall: Fall, stream: string): void {
-    const { chunk, index } = batch.locate(item)
-    const { records } = chunk.input
+    const { records, index } = batch.locate(item)
     const place = { stream, topic: records.topic, partition: records.partition, offset: records.offset(index) }
     if (fall.kind === 'ignored') this.#log.warn({ ...place, reason: fall.reason }, 'item ignored')
     else if (fall.kind === 'parked') this.#log.warn(place, 'item waits behind an earlier one of its key')

@@ -39,7 +39,7 @@ export class Partitions {
   standings(): readonly Standing[] | undefined {
     const partitions = this.#assignment?.partitions
     if (partitions === undefined || partitions.some(({ revoked }) => revoked.aborted)) return undefined
-    const tasks = new Map(this.#tasks().map((task) => [task.partition, task]))
+    const tasks = new Map(this.#tasks().flatMap((task) => task.partitions.map((partition) => [partition, task])))
     return partitions.map((partition) => ({ partition, task: tasks.get(partition) }))
   }
 
@@ -53,10 +53,11 @@ export class Partitions {
   }
 
   noteCommit(report: CommitReport): void {
-    const task = this.#tasks().find(
-      ({ stream, partition }) => stream === report.stream && partition.partition === report.partition,
-    )
-    if (task !== undefined) this.noteEnd(task.partition, report.endOffset)
+    const task = this.#tasks().find((one) => one.isOf(report.stream, report.partition))
+    for (const { topic, endOffset } of report.inputs) {
+      const partition = task?.partitions.find((own) => own.topic === topic)
+      if (partition !== undefined) this.noteEnd(partition, endOffset)
+    }
   }
 }
 

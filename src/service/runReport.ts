@@ -186,8 +186,8 @@ export class RunTally {
     for (const { item, stream, fall } of batch.fallen()) {
       if (fall.kind === 'ignored') this.#countsOf(stream).ignore(fall.reason)
       if (fall.kind !== 'collected') continue
-      const { chunk, index } = batch.locate(item)
-      const offset = chunk.input.records.offset(index)
+      const { records, index } = batch.locate(item)
+      const offset = records.offset(index)
       this.#countsOf(stream).note({ topic: this.#source, offset, step: fall.step, message: messageOf(fall.error) })
     }
     for (const fall of batch.strayFalls.values()) {
@@ -199,10 +199,10 @@ export class RunTally {
     if (halted !== undefined) this.stopped = { kind: 'halted', offset: -1, reason: halted }
   }
 
-  committed({ reason, outcomes, streams, items, rows, nextOffset }: CommitReport): void {
+  committed({ reason, outcomes, streams, items, rows, inputs }: CommitReport): void {
     if (items > 0 || rows > 0) this.commits++
     if (reason === 'drained' || this.stopped !== undefined) this.hasEnded = true
-    if (this.stopped?.kind === 'halted') this.stopped = { ...this.stopped, offset: nextOffset }
+    if (this.stopped?.kind === 'halted') this.stopped = { ...this.stopped, offset: inputs[0]?.nextOffset ?? -1 }
     // What comes from the error collector was counted when it went there.
     if (reason === 'waiting') return
     this.#countsOf(this.#stream).add(outcomes)

@@ -19,7 +19,7 @@ import type { Batch } from '../runtime/batch.ts'
 import type { BatchEnd } from '../runtime/closeBatch.ts'
 import type { Cursor } from '../runtime/cursor.ts'
 import { Runner, type StartFrom } from '../runtime/runner.ts'
-import type { CommitLimits, CommitReport } from '../runtime/task.ts'
+import type { CommitLimits, CommitReport, Task } from '../runtime/task.ts'
 import type { App, AppStats } from './app.ts'
 import { CatchUp } from './catchUp.ts'
 import { Journal, summaryEveryMs } from './journal.ts'
@@ -101,7 +101,7 @@ export class Service implements App {
       log,
       ...(parts.cursor === undefined ? {} : { cursor: parts.cursor }),
       onCommit: (report) => this.#committed(report),
-      onBatch: (batch, end) => this.#ended(batch, end),
+      onBatch: (batch, end, task) => this.#ended(batch, end, task),
     })
     this.done = new Promise((resolve, reject) => {
       this.#end = { resolve, reject }
@@ -156,7 +156,8 @@ export class Service implements App {
       lag: this.#lag(),
       partitions: standings.flatMap(({ partition, task }) => {
         if (task === undefined) return []
-        const { stream, state, committedTo } = task
+        const { stream, state } = task
+        const committedTo = task.committedTo(partition.topic)
         const endOffset = this.#partitions.endOf(partition)
         const lag = lagOf(committedTo, endOffset)
         return [{ stream, topic: partition.topic, partition: partition.partition, state, committedTo, endOffset, lag }]
@@ -226,13 +227,13 @@ export class Service implements App {
     this.#lookAtWaiters()
   }
 
-  #ended(batch: Batch, end: BatchEnd): void {
+  #ended(batch: Batch, end: BatchEnd, task: Pick<Task, 'partition'>): void {
     this.#journal.falls(batch)
     this.#statistics.addCollected(batch)
-    const records = batch.chunks[0]?.input.records
-    if (records === undefined || end.broke === undefined) return
-    const { topic, partition } = records
-    this.#parked.set(nameOf(records), { topic, partition, offset: end.broke.offset, reason: end.broke.reason })
+    if (end.broke === undefined) return
+    const { topic, offset, reason } = end.broke
+    const of = { topic, partition: task.partition }
+    this.#parked.set(nameOf(of), { ...of, offset, reason })
   }
 
   async #look(): Promise<void> {
@@ -263,7 +264,7 @@ export class Service implements App {
         this.#parked.get(nameOf({ topic, partition })) ?? {
           topic,
           partition,
-          offset: task.committedTo,
+          offset: task.committedTo(topic),
           reason: undefined,
         },
       ]
@@ -278,7 +279,7 @@ export class Service implements App {
   #lag(): number {
     const standings = this.#partitions.standings() ?? []
     return standings.reduce(
-      (sum, { partition, task }) => sum + lagOf(task?.committedTo, this.#partitions.endOf(partition)),
+      (sum, { partition, task }) => sum + lagOf(task?.committedTo(partition.topic), this.#partitions.endOf(partition)),
       0,
     )
   }

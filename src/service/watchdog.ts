@@ -46,7 +46,7 @@ export class Watchdog {
     const ends = await Promise.all(working.map(({ partition }) => this.#endOf(partition)))
     for (const [index, { partition, task }] of working.entries()) {
       const end = ends[index]
-      const position = task?.committedTo
+      const position = task?.committedTo(partition.topic)
       const known = before.get(nameOf(partition))
       if (end === undefined && known !== undefined) this.#lagging.set(nameOf(partition), known)
       if (end === undefined || (position ?? 0) >= end) continue

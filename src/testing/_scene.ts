@@ -306,8 +306,7 @@ export class Scene {
 
   #noteEnds(batch: Batch, { items }: BatchEnd, stream: string): void {
     for (let item = 0; item < items; item++) {
-      const { chunk, index } = batch.locate(item)
-      const { records } = chunk.input
+      const { records, index } = batch.locate(item)
       const log = this.#logs.get(`${this.#sources.get(records.topic)}/${records.partition}`)
       const record = log?.get(records.offset(index))
       if (record !== undefined) this.#ended.push({ stream, record, outcome: batch.outcomeOf(item) })

@@ -230,8 +230,10 @@ class Driver implements TestDriver {
     await this.#started
     const arrived = () =>
       [...this.#sent].every(([of, end]) =>
-        this.#runner.tasks.some(
-          ({ partition, fetchedTo = 0 }) => `${partition.topic}/${partition.partition}` === of && fetchedTo >= end,
+        this.#runner.tasks.some((task) =>
+          task.partitions.some(
+            ({ topic, partition }) => `${topic}/${partition}` === of && (task.fetchedTo(topic) ?? 0) >= end,
+          ),
         ),
       )
     await this.#runner.when(() => this.#runner.assigned && arrived() && this.#runner.tasks.every((task) => task.isIdle))
@@ -244,8 +246,8 @@ class Driver implements TestDriver {
 
   #note(batch: Batch, end: BatchEnd): void {
     for (let item = 0; item < end.items; item++) {
-      const { chunk, index } = batch.locate(item)
-      const { topic, partition } = chunk.input.records
+      const { records, index } = batch.locate(item)
+      const { topic, partition } = records
       for (const [at, { name }] of batch.streams.entries()) {
         const outcome = batch.outcomeIn(at, item)
         if (outcome === undefined) continue
@@ -256,7 +258,7 @@ class Driver implements TestDriver {
             : fall !== undefined && 'error' in fall
               ? messageOf(fall.error)
               : undefined
-        const offset = chunk.input.records.offset(index)
+        const offset = records.offset(index)
         this.#outcomes.push({ stream: name, topic, partition, offset, outcome, reason })
       }
     }

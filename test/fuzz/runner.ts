@@ -44,7 +44,8 @@ export async function startRunner(plan: Plan, { client, maxItems }: { client: So
       void runner.failed().catch((error: unknown) => {
         failure = { error }
       })
-      const isRead = () => runner.tasks.some(({ committedTo = 0 }) => committedTo >= position)
+      const isRead = () =>
+        runner.tasks.some((task) => task.partitions.some(({ topic }) => (task.committedTo(topic) ?? 0) >= position))
       while (!isRead()) {
         for (let turn = 0; turn < 200 && !isRead() && failure === undefined; turn++) await nextTurn()
         if (failure !== undefined) throw failure.error

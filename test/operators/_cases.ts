@@ -146,7 +146,7 @@ export function itemwiseCases({ step, apply }: ItemwiseCases): void {
       const t = await run(atTwo(() => signal.break('stop here')))
       expect(rowsOf(t)).toEqual([0, 1])
       expect(outcomesOf(t)).toEqual(['0 done', '1 done'])
-      expect(t.commits()).toMatchObject([{ reason: 'break', items: 2, nextOffset: 2 }])
+      expect(t.commits()).toMatchObject([{ reason: 'break', items: 2, inputs: [{ nextOffset: 2 }] }])
       await t.sendAll(numbers, [5])
       await t.advanceBy(3_600_000)
       expect(rowsOf(t)).toEqual([0, 1])

@@ -180,7 +180,7 @@ describe('a group', () => {
       })
       await t.sendAll(numbers, upTo(5))
       expect(outcomesOf(t)).toEqual(['0 done', '1 done'])
-      expect(t.commits()).toMatchObject([{ reason: 'break', nextOffset: 2 }])
+      expect(t.commits()).toMatchObject([{ reason: 'break', inputs: [{ nextOffset: 2 }] }])
       await t.advanceBy(1_000)
       expect(t.groups()).toEqual(['0 undefined', '1 undefined', `2 3 4 ${trigger}`])
     })
@@ -246,7 +246,7 @@ describe('the key of a group', () => {
   it('that breaks commits what came before', async () => {
     const t = keyed(() => signal.break())
     await t.sendAll(numbers, upTo(4))
-    expect([t.groups(), t.commits()[0]?.nextOffset]).toEqual([['0 flush'], 1])
+    expect([t.groups(), t.commits()[0]?.inputs[0]?.nextOffset]).toEqual([['0 flush'], 1])
   })
 
   it('that fails the batch makes it try again, and stop', async () => {

@@ -16,7 +16,7 @@ describe('filter', () => {
   it('moves progress on where it drops everything', async () => {
     const t = driverOf((base) => base.filter(() => false))
     await t.sendAll(numbers, [0, 1, 2])
-    expect(t.commits()).toMatchObject([{ items: 3, rows: 0, nextOffset: 3 }])
+    expect(t.commits()).toMatchObject([{ items: 3, rows: 0, inputs: [{ nextOffset: 3 }] }])
   })
 
   it('keeps the laws of operators', () =>

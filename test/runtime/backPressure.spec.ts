@@ -4,11 +4,16 @@ import { recordListChunk } from '../../src/core/recordListChunk.ts'
 import type { AssignedPartition } from '../../src/core/source.ts'
 import { Batch } from '../../src/runtime/batch.ts'
 import { Budget } from '../../src/runtime/budget.ts'
-import { Inbox } from '../../src/runtime/inbox.ts'
-import type { InputChunk } from '../../src/runtime/inputChunk.ts'
+import { PartitionInbox } from '../../src/runtime/inbox.ts'
+import type { Input } from '../../src/runtime/input.ts'
 import { taskPlanOf } from '../../src/runtime/taskStreams.ts'
 import { WriteSet } from '../../src/runtime/writeSet.ts'
-import { base, Service, toOut, upTo } from './_service.ts'
+import { base, numbers, Service, toOut, upTo } from './_service.ts'
+
+const inboxOf = (budget: Budget, partition: AssignedPartition) => {
+  const input = { index: 0, source: numbers, step: 'from:numbers' }
+  return new PartitionInbox({ input, partition, budget, position: 0, endOffset: 0, changed: () => {} })
+}
 
 const never = new AbortController().signal
 
@@ -82,13 +87,11 @@ describe('the inbox', () => {
   it('reads ahead as far as the budget goes, and one chunk where it goes nowhere', async () => {
     const budget = new Budget(1_000_000, 5)
     const first = partitionOf(20)
-    const inbox = new Inbox(budget, 0, () => {})
-    void inbox.readFrom(first.partition)
+    const inbox = inboxOf(budget, first.partition)
     for (let turn = 0; turn < 20; turn++) await nextTurn()
     expect([first.fetched.count, inbox.chunks.length]).toEqual([5, 5])
     const second = partitionOf(20)
-    const other = new Inbox(budget, 0, () => {})
-    void other.readFrom(second.partition)
+    const other = inboxOf(budget, second.partition)
     for (let turn = 0; turn < 20; turn++) await nextTurn()
     expect([second.fetched.count, other.chunks.length]).toEqual([1, 1])
     inbox.close()
@@ -101,8 +104,7 @@ describe('the inbox', () => {
   it('gives its share back with what was committed', async () => {
     const budget = new Budget(1_000_000, 5)
     const { fetched, partition } = partitionOf(20)
-    const inbox = new Inbox(budget, 0, () => {})
-    void inbox.readFrom(partition)
+    const inbox = inboxOf(budget, partition)
     for (let turn = 0; turn < 20; turn++) await nextTurn()
     const batch = new Batch(new WriteSet([]), taskPlanOf('s', []).streams)
     batch.open(0)
@@ -135,13 +137,12 @@ describe('the inbox of a task that others leave no room', () => {
         }
       },
     } as unknown as AssignedPartition
-    const inbox = new Inbox(budget, 0, () => {})
-    void inbox.readFrom(partition)
+    const inbox = inboxOf(budget, partition)
     const batch = new Batch(new WriteSet([]), taskPlanOf('s', []).streams)
     for (let chunk = 0; chunk < 10; chunk++) {
       for (let turn = 0; turn < 5; turn++) await nextTurn()
       batch.open(0)
-      batch.add(inbox.chunks[0] as InputChunk, 1)
+      batch.add(inbox.chunks[0] as Input, 1)
       inbox.consume(batch)
     }
     for (let turn = 0; turn < 5; turn++) await nextTurn()
@@ -192,7 +193,7 @@ describe('a service with a budget smaller than its backlog', () => {
       buffer: { maxBytes: 2 ** 20, maxItems: 20 },
     })
     await service.settle()
-    expect(runner.tasks[0]?.fetchedTo).toBeLessThanOrEqual(25)
+    expect(runner.tasks[0]?.fetchedTo(numbers.name)).toBeLessThanOrEqual(25)
     release()
     await service.until('everything was taken', () => service.rows.length === 500)
     await service.stop()

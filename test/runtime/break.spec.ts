@@ -39,7 +39,7 @@ describe('a break', () => {
     const { reports } = await service.start(breaking(0).plan)
     await service.settle()
     expect([service.rows, await service.progress(), service.store.commits]).toEqual([[], { 0: 0 }, 0])
-    expect(reports).toMatchObject([{ reason: 'break', items: 0, nextOffset: 0 }])
+    expect(reports).toMatchObject([{ reason: 'break', items: 0, inputs: [{ nextOffset: 0 }] }])
     await service.stop()
   })
 

@@ -17,7 +17,7 @@ describe('a null value', () => {
     await t.sendAll(numbers, [0, null as unknown as number, 2])
     expect(t.rows(out).map(({ n }) => n)).toEqual([0, 2])
     expect(t.outcomes().map(({ outcome }) => outcome)).toEqual(['done', 'filtered', 'done'])
-    expect(t.commits()).toMatchObject([{ items: 3, nextOffset: 3 }])
+    expect(t.commits()).toMatchObject([{ items: 3, inputs: [{ nextOffset: 3 }] }])
   })
 
   it('comes through where the topic says so', async () => {
@@ -105,7 +105,9 @@ describe('positions', () => {
     await service.until('all was taken', () => service.rows.length === 4)
     await service.settle()
     expect([service.rows, await service.progress()]).toEqual([upTo(4), { 0: 13 }])
-    for (const { nextOffset, endOffset } of reports) expect(endOffset).toBeGreaterThanOrEqual(nextOffset)
+    for (const { nextOffset, endOffset } of reports.flatMap(({ inputs }) => inputs)) {
+      expect(endOffset).toBeGreaterThanOrEqual(nextOffset)
+    }
     service.broker.skip(numbers.name, 0, 5)
     await service.settle()
     expect(await service.progress()).toEqual({ 0: 18 })
@@ -143,9 +145,10 @@ describe('positions', () => {
             ),
             { limits: { everyMs: 1_000, maxItems, maxBytes: 2 ** 20 } },
           )
-          await service.until('the end was reached', () => end === 0 || reports.at(-1)?.nextOffset === end)
-          for (const [index, { nextOffset, items }] of reports.entries()) {
-            const from = reports[index - 1]?.nextOffset ?? 0
+          await service.until('the end was reached', () => end === 0 || reports.at(-1)?.inputs[0]?.nextOffset === end)
+          for (const [index, { inputs, items }] of reports.entries()) {
+            const { nextOffset = 0 } = inputs[0] ?? {}
+            const from = reports[index - 1]?.inputs[0]?.nextOffset ?? 0
             expect(items).toBe(offsets.filter((offset) => offset >= from && offset < nextOffset).length)
           }
           expect(service.rows).toEqual(offsets.filter((offset) => offset !== refused))

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { table } from '../../sinks/table.ts'
 import type { Store } from '../../src/core/store.ts'
-import { stream } from '../../src/stream.ts'
+import { type Stream, stream } from '../../src/stream.ts'
 import { testDriver } from '../../src/testing/testDriver.ts'
 import { topic } from '../../src/topic.ts'
 import { base, numbers, out, Service, storeWith, toOut, upTo } from './_service.ts'
@@ -197,6 +198,14 @@ describe('a plan', () => {
     expect(() => testDriver([plan, other])).toThrow(
       /the streams "s" and "other" both read topic "numbers".*MR-PLAN-TOPIC/s,
     )
+  })
+
+  it('that joins topics writes no table that traces rows to one', () => {
+    const letters = topic('letters', numbers.codec)
+    const keyed = (from: Stream<number>) => from.keyBy(String, { sameKey: true })
+    const joined = keyed(base).joinLatest(keyed(stream('s').from(letters)), (a, b) => a + b)
+    const traced = joined.to(table<{ n: number | null }>('traced', { track: true }), ({ value }) => ({ n: value }))
+    expect(() => testDriver(traced)).toThrow(/table "traced" has track: true.*MR-PLAN-TRACK/s)
   })
 
   it('of two streams with topics of their own runs both', async () => {

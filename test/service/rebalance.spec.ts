@@ -57,7 +57,8 @@ function join(...numbers: number[]): AssignedPartition[] {
 }
 
 function at(partition: AssignedPartition | undefined, committedTo: number | undefined, state = 'waiting'): void {
-  tasks = [...tasks.filter((task) => task.partition !== partition), { partition, committedTo, state } as Task]
+  const others = tasks.filter((task) => !task.partitions.some((own) => own === partition))
+  tasks = [...others, { partitions: [partition], committedTo: () => committedTo, state } as unknown as Task]
 }
 
 describe('catching up', () => {
