@@ -6,7 +6,7 @@ import { Service } from '../runtime/_service.ts'
 import { fill, type Logs, logOf, merged, type Read, type Said, type Side, topics } from '../runtime/_twoTopics.ts'
 
 /** More in a night: `MILLRACE_LAW_RUNS=3000 npx vitest run test/operators/joinWithin.spec.ts`. */
-const numRuns = Number(process.env.MILLRACE_LAW_RUNS ?? 150)
+const numRuns = Number(process.env.MILLRACE_LAW_RUNS ?? 60)
 
 interface Span {
   readonly before: number
@@ -116,7 +116,7 @@ const span = fc.record({
 const log = logOf(['a', 'b'], fc.integer({ min: -8, max: 8 }))
 
 describe('joinWithin', () => {
-  test('gives what plain loops over both logs give, in their order', async () => {
+  test('gives what plain loops over both logs give, in their order', { timeout: 300_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(span, log, log, fc.integer({ min: 1, max: 12 }), async (spanned, left, right, maxItems) => {
         const given = await play(spanned, { left, right }, maxItems, () => false)
@@ -126,7 +126,7 @@ describe('joinWithin', () => {
     )
   })
 
-  test('leaves no trace of values that are undone when they have met others', async () => {
+  test('leaves no trace of values that are undone when they have met others', { timeout: 300_000 }, async () => {
     const never: Span = { before: 5, after: 5, grace: 3, join: 'inner' }
     await fc.assert(
       fc.asyncProperty(log, log, fc.integer({ min: 1, max: 12 }), fc.nat(4), async (left, right, maxItems, every) => {

@@ -32,7 +32,9 @@ function expected(order: readonly Said[]): { left: number | null; right: number 
 const log = logOf(['k'], fc.nat(3))
 
 describe('inputs that are joined', () => {
-  it('are read in the order of their times, whatever is fetched first, wherever batches are cut, and across a restart', async () => {
+  it('are read in the order of their times, whatever is fetched first, wherever batches are cut, and across a restart', {
+    timeout: 300_000,
+  }, async () => {
     await fc.assert(
       fc.asyncProperty(
         log,
@@ -68,11 +70,11 @@ describe('inputs that are joined', () => {
           await service.stop()
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 60 },
     )
   })
 
-  it('leave no trace of an item that was undone', async () => {
+  it('leave no trace of an item that was undone', { timeout: 300_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(log, log, fc.nat(25), fc.integer({ min: 1, max: 9 }), async (left, right, ignored, maxItems) => {
         const service = new Service({ chunkRecords: 3 })
