@@ -73,7 +73,7 @@ async function measure(plan: Stream<unknown>) {
   const batch = new Batch(new WriteSet([]), taskPlan.streams)
   const [source] = taskPlan.steps
   if (source?.kind !== 'source') throw new Error('a plan without a source')
-  const input = { index: 0, source: source.source, step: source.name }
+  const input = { index: 0, source: source.source, step: source.name, isTimed: false }
   const info = {
     app: 'allocations',
     stream: leaf.name,

@@ -17,6 +17,7 @@ export {
   sum,
   topK,
 } from './_shared/aggregators.ts'
+export { type EventTimeOptions, eventTimeOf, eventTimeRules } from './_shared/eventTime.ts'
 export type { Combine, JoinKind } from './_shared/joins.ts'
 export type { Results } from './_shared/results.ts'
 export {

@@ -10,6 +10,7 @@ export {
   type DedupeOptions,
   distinctCount,
   type Emit,
+  type EventTimeOptions,
   first,
   globalWindow,
   hopping,

@@ -6,6 +6,9 @@ import type { OperatorFunction } from 'rxjs'
 import type { BatchOptions } from '../operators/batch.ts'
 import {
   batch,
+  type EventTimeOptions,
+  eventTimeOf,
+  eventTimeRules,
   filter,
   flatMap,
   type MapAsyncOptions,
@@ -24,7 +27,7 @@ import { byStream, describePlan, planToMermaid } from './core/describe.ts'
 import { type ErrorPolicy, type ErrorPolicyOptions, errorPolicyOf } from './core/errorPolicy.ts'
 import { PlanError } from './core/errors.ts'
 import type { Key } from './core/key.ts'
-import type { KeyedOperator } from './core/keyed.ts'
+import type { EventTime, KeyedOperator } from './core/keyed.ts'
 import type { Operator } from './core/operator.ts'
 import { isCharacters, type OptionRules, shown, validateOptions } from './core/options.ts'
 import { type PlanLeaf, type PlanNode, sourceNodesOf, stepsOf } from './core/plan.ts'
@@ -552,8 +555,11 @@ export interface NamedStream {
    *
    * @example
    * stream('flights').from(topic('flights', json<Flight>()))
+   *
+   * @param options event time, for all steps that are not told another: `time` of a value (its record's) · `outOfOrderness`: how much older than the newest one a
+   *   value may be before time has passed it (none) · `maxAhead`: how far ahead of the clock a time may be (as far as it likes)
    */
-  from<T>(source: TopicSource<T> | BoundedSource<T> | Query<T>): Stream<T>
+  from<T>(source: TopicSource<T> | BoundedSource<T> | Query<T>, options?: EventTimeOptions<NonNullable<T>>): Stream<T>
   /**
    * Reads an array, or anything that can be iterated, to its end: such a plan is run with `run()`. The values are handed over as they are.
    *
@@ -562,9 +568,9 @@ export interface NamedStream {
    *
    * Items have a position as records have: the topic is `array` or `iterable`, the offset counts from 0.
    *
-   * @param options `name` in place of `array` or `iterable`, for errors and progress
+   * @param options `name` in place of `array` or `iterable`, for errors and progress · event time, as for topics
    */
-  from<T>(values: Iterable<T> | AsyncIterable<T>, options?: FromOptions): Stream<T>
+  from<T>(values: Iterable<T> | AsyncIterable<T>, options?: FromOptions & EventTimeOptions<NonNullable<T>>): Stream<T>
 }
 
 /**
@@ -587,13 +593,29 @@ export function stream(name: string): NamedStream {
   return {
     from<T>(
       input: TopicSource<T> | BoundedSource<T> | Query<T> | Iterable<T> | AsyncIterable<T>,
-      options?: FromOptions,
+      options: FromOptions & EventTimeOptions<NonNullable<T>> = {},
     ): Stream<T> {
-      const source = isTopic(input) ? input : boundedSourceOf(input, options)
-      const node: PlanNode = Object.freeze({ kind: 'source', name: `from:${source.name}`, inputs: [], source })
+      const { time, outOfOrderness, maxAhead, ...others } = options
+      const source = isTopic(input) ? topicOf(input, others) : boundedSourceOf(input, others)
+      const node: PlanNode = Object.freeze({
+        ...{ kind: 'source', name: `from:${source.name}`, inputs: [], source },
+        time: sourceTimeOf({ time, outOfOrderness, maxAhead }),
+      })
       return new Stream<T>({ name, node, prefix: '' })
     },
   }
+}
+
+function topicOf<T>(source: TopicSource<T>, options: object): TopicSource<T> {
+  validateOptions(`from(topic("${source.name}"))`, options, eventTimeRules)
+  return source
+}
+
+/** How a source reads event time; undefined where nothing was said. */
+function sourceTimeOf<T>(options: EventTimeOptions<T>): EventTime<unknown> | undefined {
+  if (Object.values(options).every((option) => option === undefined)) return undefined
+  validateOptions('from()', options, eventTimeRules)
+  return eventTimeOf('from()', options) as EventTime<unknown>
 }
 
 /** Where the tables of a stream are read: one step each, however often it is joined. */
@@ -603,7 +625,7 @@ const tables = new WeakMap<CompactedTopic<unknown>, PlanNode>()
 export function tableOf<T>(name: string, table: CompactedTopic<T>): Stream<T | null> {
   let node = tables.get(table)
   if (node === undefined) {
-    node = Object.freeze({ kind: 'source', name: `from:${table.name}`, inputs: [], source: table })
+    node = Object.freeze({ kind: 'source', name: `from:${table.name}`, inputs: [], source: table, time: undefined })
     tables.set(table, node)
   }
   return new Stream<T | null>({ name, node, prefix: '' })

@@ -1,5 +1,6 @@
 /** Draws plans as text and as Mermaid, without connecting to anything. */
-import { feedersOf, nameSteps, type PlanLeaf, type PlanNode, stepsOf } from './plan.ts'
+import { durationText } from './duration.ts'
+import { feedersOf, nameSteps, type PlanLeaf, type PlanNode, type SourceNode, stepsOf } from './plan.ts'
 
 /**
  * A plan as indented text, one step a line; what branches off is indented below the step it branches from.
@@ -91,7 +92,7 @@ export function outputsOf(nodes: readonly PlanNode[]): Map<PlanNode, PlanNode[]>
 function detailOf(node: PlanNode): string {
   switch (node.kind) {
     case 'source':
-      return node.source.kind === 'topic' ? `topic ${node.source.name}, ${node.source.codec.name}` : node.source.detail
+      return `${node.source.kind === 'topic' ? `topic ${node.source.name}, ${node.source.codec.name}` : node.source.detail}${timeText(node)}`
     case 'operator':
       return node.operator.detail ?? ''
     case 'sink':
@@ -111,6 +112,17 @@ function detailOf(node: PlanNode): string {
     case 'tie':
       return node.relation === 'depends' ? 'when that is finished' : ''
   }
+}
+
+function timeText({ time }: SourceNode): string {
+  if (time === undefined) return ''
+  const { of, outOfOrderMs, maxAheadMs } = time
+  const parts = [
+    of === undefined ? '' : ', event time of its values',
+    outOfOrderMs === 0 ? '' : `, ${durationText(outOfOrderMs)} out of order`,
+    Number.isFinite(maxAheadMs) ? `, ${durationText(maxAheadMs)} ahead at most` : '',
+  ]
+  return parts.join('')
 }
 
 function quoted(text: string): string {

@@ -6,6 +6,7 @@ import type { OperatorFunction } from 'rxjs'
 import type { ItemContext } from './context.ts'
 import type { ErrorPolicy } from './errorPolicy.ts'
 import { PlanError } from './errors.ts'
+import type { EventTime } from './keyed.ts'
 import type { Operator } from './operator.ts'
 import type { Sink } from './sink.ts'
 import type { BoundedSource, Source, TopicSource } from './source.ts'
@@ -20,6 +21,8 @@ interface NodeBase {
 export interface SourceNode extends NodeBase {
   readonly kind: 'source'
   readonly source: Source<unknown>
+  /** Undefined: the time of the records. */
+  readonly time: EventTime<unknown> | undefined
 }
 
 /** Applies an operator. */
@@ -182,6 +185,8 @@ export function callbacksOf(node: PlanNode): readonly unknown[] {
       return [node.predicate]
     case 'rx':
       return [node.rx]
+    case 'source':
+      return node.time?.of === undefined ? [] : [node.time.of]
     default:
       return []
   }

@@ -1,6 +1,7 @@
 /** Attaches the steps of one stream for one task: back to front, each operator to the function behind it. */
 import { outputsOf } from '../core/describe.ts'
 import { InternalError, PlanError } from '../core/errors.ts'
+import type { EventTime } from '../core/keyed.ts'
 import type { FlushHooks, Next, Step } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
 import { type BranchNode, feedersOf, nameSteps, type PlanNode, type SinkNode } from '../core/plan.ts'
@@ -11,8 +12,10 @@ import type { Batch } from './batch.ts'
 import type { CallMemory } from './callMemory.ts'
 import { StepContext } from './contexts.ts'
 import { absorbContinue, fanOut } from './drive.ts'
+import { EventTimeReader } from './eventTime.ts'
 import { handOnGroup } from './groups.ts'
 import { KeyedBarrier } from './keyedBarrier.ts'
+import { itemOf } from './owner.ts'
 import { ProcessBarrier } from './processBarrier.ts'
 import { swallowedSignal } from './settle.ts'
 import { DependsBarrier, dependentEntry, TriggerBarrier } from './streamBarriers.ts'
@@ -102,6 +105,7 @@ export function attachPlan(
     }
     switch (node.kind) {
       case 'source':
+        return node.time === undefined ? outlet : attachTime(node.time, outlet, step(), batch, info)
       case 'port':
         return outlet
       case 'sink':
@@ -221,13 +225,17 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
   }
 }
 
-/** How far steps before it hold the watermark back: what they derive comes when theirs has passed it. */
+/**
+ * How far what comes before a step holds its watermark back: a source whose values are out of order, and steps that derive values when their
+ * own watermark has passed them.
+ */
 function heldBackMs(node: PlanNode): number {
-  const before = feedersOf(node).map((feeder) => {
-    const own = feeder.kind === 'operator' && feeder.operator.mode === 'keyed' ? feeder.operator.holdsBackMs : 0
-    return own + heldBackMs(feeder)
-  })
-  return Math.max(0, ...before)
+  return Math.max(0, ...feedersOf(node).map((feeder) => ownHoldBackMs(feeder) + heldBackMs(feeder)))
+}
+
+function ownHoldBackMs(node: PlanNode): number {
+  if (node.kind === 'source') return node.time?.outOfOrderMs ?? 0
+  return node.kind === 'operator' && node.operator.mode === 'keyed' ? node.operator.holdsBackMs : 0
 }
 
 /** Steps from which values come to a stream that depends on the one they are in. */
@@ -277,6 +285,24 @@ function attachSink(node: SinkNode, next: Next<unknown>, step: Step, batch: Batc
   return (value, owner) => {
     step.enter()
     batch.bufferFor(sink).append(row === undefined ? (value as object) : row(value, step.ctx), owner)
+    next(value, owner)
+  }
+}
+
+/** Reads the event time of values as they come from their source. */
+function attachTime(
+  time: EventTime<unknown>,
+  next: Next<unknown>,
+  step: Step,
+  batch: Batch,
+  info: TaskInfo,
+): Next<unknown> {
+  if (time.of === undefined && time.maxAheadMs === Number.POSITIVE_INFINITY) return next
+  const times = new EventTimeReader(time, batch, info, step)
+  return (value, owner) => {
+    step.enter()
+    const read = times.read(value, owner)
+    if (time.of !== undefined) batch.noteTime(itemOf(owner), read)
     next(value, owner)
   }
 }

@@ -131,6 +131,8 @@ export class Batch {
   /** The marks of the task's own stream: each item comes to an end there. */
   readonly #own: ItemMarks
   #groups: Group[] = []
+  /** Event times that were read from values, by item. */
+  #times = new Float64Array(0)
   /** Items from here on are left to a later batch, because rows were refused. */
   #cut = Number.POSITIVE_INFINITY
   #broke: Broke | undefined
@@ -176,10 +178,21 @@ export class Batch {
     return chunk
   }
 
-  /** Event time of an item as its input has it, in milliseconds. */
+  /** Notes the event time that was read from an item's value, in milliseconds. */
+  noteTime(item: number, time: number): void {
+    if (item >= this.#times.length) {
+      const larger = new Float64Array(Math.max(item + 1, this.#times.length * 2)).fill(Number.NEGATIVE_INFINITY)
+      larger.set(this.#times)
+      this.#times = larger
+    }
+    this.#times[item] = time
+  }
+
+  /** Event time of an item as its input has it, in milliseconds; -Infinity for one that has none. */
   timeOf(item: number): number {
     const { input, first, base } = this.#chunkOf(item)
-    return input.timestamp(first + item - base)
+    const index = first + item - base
+    return input.inputOf(index).isTimed ? (this.#times[item] ?? Number.NEGATIVE_INFINITY) : input.timestamp(index)
   }
 
   /** Where an item's record is. */
@@ -575,6 +588,7 @@ export class Batch {
     this.scopes.clear()
     this.shared.clear()
     this.log.clear()
+    this.#times.fill(Number.NEGATIVE_INFINITY)
     this.strayFalls.clear()
     this.#joinedDerived.clear()
     this.#groups = []

@@ -11,6 +11,8 @@ export interface TaskInput {
   readonly source: Source<unknown>
   /** The step that reads: `from:flights`. */
   readonly step: string
+  /** Whether event time is read from its values: a record of which it was not has none. */
+  readonly isTimed: boolean
 }
 
 /** Where a record is. */

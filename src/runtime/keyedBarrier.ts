@@ -17,6 +17,7 @@ import type { StateChanges } from '../core/stateStore.ts'
 import type { Barrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
 import { drive, type Feed } from './drive.ts'
+import { EventTimeReader } from './eventTime.ts'
 import { itemOf, noItem } from './owner.ts'
 import { settle, swallowedSignal } from './settle.ts'
 import type { StateCache } from './stateCache.ts'
@@ -109,6 +110,7 @@ export class KeyedBarrier implements Barrier, Feed {
   readonly #table: StateTable
   readonly #watermark: Watermark
   readonly #ctx: ItemContext
+  readonly #times: EventTimeReader
   readonly #ownTime: boolean
   /** How far the watermark is behind the newest time. */
   readonly #behindMs: number
@@ -130,6 +132,7 @@ export class KeyedBarrier implements Barrier, Feed {
     this.#operator = operator
     this.name = step.name
     this.#ctx = step.ctx
+    this.#times = new EventTimeReader(operator.time, batch, parts.info, step)
     this.#ownTime = operator.time?.of !== undefined
     this.#behindMs = (operator.time?.outOfOrderMs ?? 0) + (this.#ownTime ? 0 : parts.heldBackMs)
     this.#table = new StateTable(batch.log, cache, () => batch.item)
@@ -170,7 +173,7 @@ export class KeyedBarrier implements Barrier, Feed {
     if (rule.isRecordKey) this.#requireRecordKey(key, owner)
     const finer = rule.finer?.(value, this.#ctx)
     const fullText = finer === undefined ? text : text + between + finer
-    this.#taken.add(value, owner, fullText, this.#timeOf(value, owner), isOther)
+    this.#taken.add(value, owner, fullText, this.#times.read(value, owner), isOther)
     if (syncWatch.raised !== undefined) throw swallowedSignal(batch, owner, this.#parts.info, syncWatch, this.name)
   }
 
@@ -350,22 +353,6 @@ export class KeyedBarrier implements Barrier, Feed {
     return { stream, step: this.name, key, at, nth, time, item, position }
   }
 
-  #timeOf(value: unknown, owner: number): number {
-    const { time: rules } = this.#operator
-    const batch = this.#batch
-    if (rules === undefined || rules.of === undefined) {
-      const derived = batch.derivedOf(owner)
-      if (derived !== undefined) return derived.time
-      if (owner >= 0) return batch.timeOf(itemOf(owner))
-      return Math.max(...batch.itemsOf(owner).map((item) => batch.timeOf(item)))
-    }
-    const given = rules.of(value, this.#ctx)
-    const time = given instanceof Date ? given.getTime() : given
-    if (typeof time !== 'number' || !Number.isFinite(time)) throw this.#noTime(given, owner)
-    if (time > batch.openedAt + rules.maxAheadMs) throw this.#tooFarAhead(time, rules.maxAheadMs, owner)
-    return Math.floor(time)
-  }
-
   /** Only where records of a key are in one partition is its state in one place. */
   #requireRecordKey(key: Key, owner: number): void {
     const batch = this.#batch
@@ -382,23 +369,6 @@ export class KeyedBarrier implements Barrier, Feed {
         place: placeOf(this.#parts.info, batch, owner, this.name),
       })
     }
-  }
-
-  #noTime(given: unknown, owner: number): ItemError {
-    return new ItemError('MR-TIME', {
-      what: `"time" must give a Date or milliseconds since the epoch, but gave ${shown(given)}`,
-      fix: 'Filter values without a time before, or give them one.',
-      place: placeOf(this.#parts.info, this.#batch, owner, this.name),
-    })
-  }
-
-  #tooFarAhead(time: number, maxAheadMs: number, owner: number): ItemError {
-    return new ItemError('MR-TIME-AHEAD', {
-      what: `event time ${new Date(time).toISOString()} is more than ${maxAheadMs} ms ahead of the clock`,
-      why: 'It would close every window that is open, and all that comes after it would be late.',
-      fix: 'Look at the record; where such times are right, raise "maxAhead".',
-      place: placeOf(this.#parts.info, this.#batch, owner, this.name),
-    })
   }
 
   #keyedStep(step: Step): KeyedStep {

@@ -230,10 +230,11 @@ export class Runner {
         app,
         stream: stream.name,
         partition,
-        inputs: stream.sources.map(({ name, source }, index) => ({
+        inputs: stream.sources.map(({ name, source, time }, index) => ({
           index,
           source: readAs?.(source) ?? source,
           step: name,
+          isTimed: time?.of !== undefined,
         })),
         policy: stream.policy,
         isWhole: this.#settings.isWhole ?? false,

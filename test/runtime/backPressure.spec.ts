@@ -11,7 +11,7 @@ import { WriteSet } from '../../src/runtime/writeSet.ts'
 import { base, numbers, Service, toOut, upTo } from './_service.ts'
 
 const inboxOf = (budget: Budget, partition: AssignedPartition) => {
-  const input = { index: 0, source: numbers, step: 'from:numbers' }
+  const input = { index: 0, source: numbers, step: 'from:numbers', isTimed: false }
   return new PartitionInbox({ input, partition, budget, position: 0, endOffset: 0, changed: () => {} })
 }
 
