@@ -4,7 +4,7 @@ import { InternalError, PlanError } from '../core/errors.ts'
 import type { EventTime } from '../core/keyed.ts'
 import type { FlushHooks, Next, Step } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
-import { type BranchNode, feedersOf, nameSteps, type PlanNode, type SinkNode } from '../core/plan.ts'
+import { type BranchNode, feedersOf, nameSteps, type PlanNode, type SinkNode, stepsOf } from '../core/plan.ts'
 import { syncWatch } from '../core/signal.ts'
 import { AsyncCalls } from './asyncCalls.ts'
 import { AsyncBarrier, type Barrier, MergeBarrier, RxBarrier } from './barriers.ts'
@@ -52,6 +52,7 @@ export function attachPlan(
     ...leaves.map((leaf) => leaf.node),
     ...steps.flatMap((node) => (node.kind === 'tie' ? node.inputs.slice(1) : [])),
   ])
+  const sources = steps.filter(({ kind }) => kind === 'source')
   const { stageOf, isBarrier, count } = cutIntoStages(steps)
   const stages: Stage[] = Array.from({ length: count }, () => ({ barrier: undefined, flushHooks: [] }))
   const inlets = new Map<PlanNode, Next<unknown>>()
@@ -140,6 +141,7 @@ export function attachPlan(
               ),
             ),
             heldBackMs: heldBackMs(node),
+            inputs: inputsOf(node, sources),
           })
           stage.barrier = barrier
           if (operator.otherKey !== undefined) otherInlets.set(node, (value, owner) => barrier.takeOther(value, owner))
@@ -161,7 +163,7 @@ export function attachPlan(
     }
   }
 
-  const entries = steps.filter(({ kind }) => kind === 'source').map((source) => inletOf(source))
+  const entries = sources.map((source) => inletOf(source))
   return { entries, stages }
 }
 
@@ -223,6 +225,12 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
       stage.flushHooks.unshift(hooks)
     },
   }
+}
+
+/** Which of the sources a step has values from, by their index. */
+function inputsOf(node: PlanNode, sources: readonly PlanNode[]): ReadonlySet<number> {
+  const before = stepsOf([{ name: '', node }])
+  return new Set([...sources.keys()].filter((index) => before.includes(sources[index] as PlanNode)))
 }
 
 /**

@@ -14,7 +14,7 @@ import { isUndone, Outcome, type OutcomeCounts, type OutcomeName, type OutcomeRa
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { WaitingItem } from '../core/store.ts'
 import { type Fall, type FallenItem, rankOf } from './fall.ts'
-import type { Input, LocatedRecord } from './input.ts'
+import type { Input, LocatedRecord, TaskInput } from './input.ts'
 import { ItemMarks } from './itemMarks.ts'
 import { itemOf, maxBatchItems, maxTaskStreams, noItem, ownerOf, streamOf } from './owner.ts'
 import { OwnerLog } from './ownerLog.ts'
@@ -193,6 +193,12 @@ export class Batch {
     const { input, first, base } = this.#chunkOf(item)
     const index = first + item - base
     return input.inputOf(index).isTimed ? (this.#times[item] ?? Number.NEGATIVE_INFINITY) : input.timestamp(index)
+  }
+
+  /** The input that an item came from. */
+  inputOf(item: number): TaskInput {
+    const { input, first, base } = this.#chunkOf(item)
+    return input.inputOf(first + item - base)
   }
 
   /** Where an item's record is. */

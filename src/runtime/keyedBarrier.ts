@@ -38,6 +38,8 @@ export interface KeyedParts {
   readonly cache: StateCache
   /** How far the watermark is behind that of the input, because of steps before: in milliseconds. */
   readonly heldBackMs: number
+  /** The inputs from which values come here, by their index. Time that has come in others is not that of this step. */
+  readonly inputs: ReadonlySet<number>
 }
 
 /** Values that wait at a barrier, in columns. */
@@ -255,11 +257,15 @@ export class KeyedBarrier implements Barrier, Feed {
     return this.#workOff(this.#watermark.mover === noItem ? owner : this.#watermark.mover)
   }
 
-  /** The watermark moves with all items of the input, also those that did not come to this step. */
+  /** The watermark moves with all items of the inputs, also those that did not come to this step. */
   #seeItems(last: number): void {
     const batch = this.#batch
+    const { inputs, info } = this.#parts
+    const isFedByAll = inputs.size === info.inputs.length
     for (; this.#seen <= last; this.#seen++) {
-      if (!batch.isUndone(this.#seen)) this.#watermark.see(batch.timeOf(this.#seen), this.#seen)
+      if (batch.isUndone(this.#seen)) continue
+      if (isFedByAll || inputs.has(batch.inputOf(this.#seen).index))
+        this.#watermark.see(batch.timeOf(this.#seen), this.#seen)
     }
   }
 

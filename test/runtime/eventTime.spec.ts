@@ -94,6 +94,26 @@ describe('event time of a source', () => {
   })
 })
 
+test('time of one input is none of a step that is fed by another', async () => {
+  const other = topic('other', json<Flight>())
+  const flying = stream('flights').from(flights, times)
+  const keyedBy = (from: typeof flying) => from.keyBy(({ origin }) => origin, { sameKey: true })
+  const t = testDriver([
+    keyedBy(flying)
+      .window(tumbling({ hours: 1 }))
+      .aggregate({ flights: count() })
+      .to(hours, ({ window, flights }) => ({ start: window.start, flights })),
+    keyedBy(flying).joinLatest(keyedBy(stream('flights').from(other, times)), (one, two) => [one, two]),
+  ])
+  await t.send(flights, flight('00:10'), keyed)
+  await t.send(other, flight('09:00'), keyed)
+  await t.send(flights, flight('00:20'), keyed)
+  expect(t.rows(hours)).toEqual([])
+  await t.send(flights, flight('01:00'), keyed)
+  expect(t.rows(hours)).toMatchObject([{ flights: 2 }])
+  await t.stop()
+})
+
 test('a window collects what is too far ahead by the time of its record', async () => {
   const plan = stream('flights')
     .from(flights)

@@ -1,7 +1,8 @@
 /** Hourly counts of payments by payer, for tests that look at what is kept. */
 import { count, json, stream, sum, table, topic, tumbling } from '../../../src/index.ts'
 
-interface Payment {
+export interface Payment {
+  readonly id: number
   readonly payer: string
   readonly amount: number
   readonly at: number
@@ -9,10 +10,11 @@ interface Payment {
 
 const { PAYMENTS_TOPIC = 'payments', SHAPE } = process.env
 
-export default stream('payments')
-  .from(topic(PAYMENTS_TOPIC, json<Payment>()))
+export const payments = stream('payments').from(topic(PAYMENTS_TOPIC, json<Payment>()), { time: ({ at }) => at })
+
+export default payments
   .keyBy(({ payer }) => payer, { sameKey: true })
-  .window(tumbling({ seconds: 10 }), { time: ({ at }) => at, grace: { seconds: 2 } })
+  .window(tumbling({ seconds: 10 }), { grace: { seconds: 2 } })
   .aggregate({ n: count(), ...(SHAPE === undefined ? {} : { sum: sum<Payment>(({ amount }) => amount) }) })
   .named('hourly')
   .to(table<{ payer: string; start: Date; n: number }>('sums'), ({ key, window, n }) => ({
