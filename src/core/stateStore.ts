@@ -31,6 +31,15 @@ export interface StateRow {
   readonly version: number
 }
 
+/** Cells that go together: all that are due by a time. */
+export interface EndedCells {
+  /** Event time, in milliseconds. No cell of the step and task stays that is due by then. */
+  readonly upTo: number
+  /** How many they are, and the sum of their versions. Where the store has others, the commit fails. */
+  readonly cells: number
+  readonly versions: number
+}
+
 /** Cells that a batch has changed: the columns of as many rows. */
 export interface StateChanges {
   readonly step: string
@@ -41,6 +50,8 @@ export interface StateChanges {
   readonly dues: readonly (number | null)[]
   /** As they were read, or written last; 0 for a cell that was not there. Where the store has another one, the commit fails. */
   readonly versions: readonly number[]
+  /** Beside them, and before them. */
+  readonly ended?: EndedCells | undefined
 }
 
 export interface StateStore {

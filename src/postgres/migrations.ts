@@ -1,6 +1,7 @@
 /** millrace's own tables and functions, in the schema `millrace`. A migration that was released is never changed. */
 import { shadowSchema } from './shadow/shadowSchema.ts'
 import { stateSchema } from './stateSchema.ts'
+import { stateWritesSchema } from './stateWritesSchema.ts'
 import { trackingSchema } from './trackingSchema.ts'
 
 /** One step of the schema. */
@@ -275,6 +276,7 @@ export const schemaSteps: readonly SchemaStep[] = [
   { name: '0003_tracking', sql: trackingSchema },
   { name: '0004_state', sql: stateSchema },
   { name: '0005_shadows', sql: shadowSchema },
+  { name: '0007_state_writes', sql: stateWritesSchema },
 ]
 
 /** The table in which node-pg-migrate notes what was done, as it makes it. */

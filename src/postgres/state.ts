@@ -76,7 +76,8 @@ export class PostgresState implements StateStore {
    */
   async inTransactionWrite(link: Link, task: StateOf['task'], changes: readonly StateChanges[]): Promise<void> {
     for (const change of changes) {
-      const { rows } = await link.query<{ done: string }>(writeText, [
+      const { ended } = change
+      const { rows } = await link.query<{ done: string; cells: string; versions: string }>(writeText, [
         this.#idOf({ task, step: change.step }),
         task.partition,
         textArray(change.keys),
@@ -84,8 +85,12 @@ export class PostgresState implements StateStore {
         textArray(change.values),
         numberArray(change.dues),
         numberArray(change.versions),
+        ended?.upTo ?? null,
       ])
-      if (Number(rows[0]?.done) !== change.keys.length) throw stale(task, change.step)
+      const { done, cells, versions } = rows[0] as (typeof rows)[0]
+      if (Number(done) !== change.keys.length) throw stale(task, change.step)
+      const isEnded = Number(cells) === (ended?.cells ?? 0) && Number(versions) === (ended?.versions ?? 0)
+      if (!isEnded) throw stale(task, change.step)
     }
   }
 
@@ -109,8 +114,9 @@ interface PgState {
   readonly version: string
 }
 
-const writeText =
-  'select millrace.write_state($1, $2, $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) as done'
+const writeText = `select e.cells, e.versions,
+    millrace.write_state($1, $2, $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[]) as done
+  from millrace.end_state($1, $2, $8) e`
 
 /** @returns the step's number @throws PlanError when its state is made of something else by now */
 async function openStep(link: Link, app: string, { stream, step, shape }: StateStep): Promise<number> {

@@ -21,7 +21,8 @@ import { EventTimeReader } from './eventTime.ts'
 import { itemOf, noItem } from './owner.ts'
 import { settle, swallowedSignal } from './settle.ts'
 import type { StateCache } from './stateCache.ts'
-import { type DueCell, type StateReader, StateTable } from './stateTable.ts'
+import { type Cell, never } from './stateOfKey.ts'
+import { type StateReader, StateTable } from './stateTable.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
 import { Watermark } from './watermark.ts'
 
@@ -227,7 +228,7 @@ export class KeyedBarrier implements Barrier, Feed {
 
   /** What the batch has changed; undefined for nothing. */
   changes(): StateChanges | undefined {
-    const changes = this.#table.changes()
+    const changes = this.#table.changes(this.#current)
     return changes === undefined ? undefined : { step: this.name, ...changes }
   }
 
@@ -291,22 +292,19 @@ export class KeyedBarrier implements Barrier, Feed {
       this.#awaitsDue = true
       return false
     }
+    const due = this.#table.takeDue(watermark)
+    if (due.length === 0) return true
     const batch = this.#batch
     const outer = batch.item
     batch.item = mover
     // What is due depends on who has moved the watermark.
     batch.join(mover)
     this.#isDue = true
-    for (const { state, at, due } of this.#takeDue(watermark)) {
-      const cell = state.takeDue(at, due)
-      if (cell === undefined) continue
-      batch.step = this.name
-      try {
-        this.#handlers.due?.(at, cell.value, state)
-      } catch (thrown) {
-        this.#settleDerived({ key: state.key, at, time: at }, thrown)
-      }
-      if (batch.interrupt !== undefined) break
+    for (const cell of due) {
+      // It comes up again, if it was set again.
+      if (cell.isGone || cell.queuedFor !== never) continue
+      if (batch.interrupt === undefined) this.#handOver(cell)
+      else cell.state.queue(cell)
     }
     this.#isDue = false
     batch.item = outer
@@ -314,15 +312,15 @@ export class KeyedBarrier implements Barrier, Feed {
     return batch.interrupt !== undefined || this.#workOff(mover)
   }
 
-  /** What is due by a time, in the order of where it stands, then of keys. */
-  #takeDue(watermark: number): (DueCell & { readonly due: number })[] {
-    const { dues } = this.#table
-    const cells: (DueCell & { readonly due: number })[] = []
-    while (dues.first <= watermark) {
-      const first = dues.takeFirst()
-      for (const cell of first?.entries ?? []) cells.push({ ...cell, due: first?.due ?? 0 })
+  #handOver(cell: Cell): void {
+    const { state, at } = cell
+    const value = state.takeDue(cell)
+    this.#batch.step = this.name
+    try {
+      this.#handlers.due?.(at, value, state)
+    } catch (thrown) {
+      this.#settleDerived({ key: state.key, at, time: at }, thrown)
     }
-    return cells.sort((a, b) => a.at - b.at || (a.state.text < b.state.text ? -1 : 1))
   }
 
   /** Hands on a value that no single record made: what becomes of it is nothing to the item in hand. */

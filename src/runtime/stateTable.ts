@@ -3,17 +3,17 @@
  * committed.
  *
  * A key is in memory with all of its cells, or not at all. What a batch touches stays until its commit; what it has changed goes
- * back to what is stored when the batch is replayed. A cell keeps its stored text for that: its value may have been changed
- * in place.
+ * back to what is stored when the batch is replayed.
  */
-import type { Key } from '../core/key.ts'
-import { keyOfText, requireStorable } from '../core/key.ts'
-import type { KeyedState } from '../core/keyed.ts'
-import { decodeState, encodeState } from '../core/stateCodec.ts'
+
+import { requireStorable } from '../core/key.ts'
 import type { DueKey, DueRows, StateChanges, StateRow } from '../core/stateStore.ts'
+import { CellChanges } from './cellChanges.ts'
 import { DueQueue } from './dueQueue.ts'
-import type { Change, OwnerLog } from './ownerLog.ts'
-import type { Evictable, StateCache } from './stateCache.ts'
+import type { OwnerLog } from './ownerLog.ts'
+import type { StateCache } from './stateCache.ts'
+import { Cell, type CellKeeper, never, StateOfKey } from './stateOfKey.ts'
+import { settled, writesOf } from './stateWrites.ts'
 
 /** Reads what is stored. */
 export interface StateReader {
@@ -23,178 +23,8 @@ export interface StateReader {
   readDue(upTo: number, after: DueKey | undefined): Promise<DueRows>
 }
 
-/** Stands for a value that has not been decoded. */
-const undecoded: unique symbol = Symbol('undecoded')
-
-const never = Number.POSITIVE_INFINITY
-
-class Cell {
-  readonly at: number
-  value: unknown = undecoded
-  due = never
-  isGone = false
-  isChanged = false
-  /** As it is stored; undefined when it is not. */
-  text: string | undefined
-  storedDue = never
-  version = 0
-  /** What the commit that is under way makes of it; undefined for one that goes. */
-  pending: { readonly text: string | undefined; readonly due: number } | undefined
-
-  constructor(at: number) {
-    this.at = at
-  }
-
-  get current(): unknown {
-    if (this.value === undecoded) this.value = decodeState(this.text as string)
-    return this.value
-  }
-
-  /** Back to what is stored. */
-  restore(): void {
-    this.value = undecoded
-    this.due = this.storedDue
-    this.isGone = this.text === undefined
-    this.isChanged = false
-  }
-}
-
-/** What cells were before the owner in hand changed them, in columns that are used again and again. */
-class CellChanges implements Change {
-  #count = 0
-  readonly #states: StateOfKey[] = []
-  readonly #cells: Cell[] = []
-  readonly #values: unknown[] = []
-  readonly #dues: number[] = []
-  readonly #gone: boolean[] = []
-
-  get isEmpty(): boolean {
-    return this.#count === 0
-  }
-
-  /** @param value what the cell held */
-  add(state: StateOfKey, cell: Cell, value: unknown): void {
-    const index = this.#count++
-    this.#states[index] = state
-    this.#cells[index] = cell
-    this.#values[index] = value
-    this.#dues[index] = cell.due
-    this.#gone[index] = cell.isGone
-  }
-
-  undo(): void {
-    for (let index = this.#count - 1; index >= 0; index--) {
-      const cell = this.#cells[index] as Cell
-      cell.value = this.#values[index]
-      cell.due = this.#dues[index] as number
-      cell.isGone = this.#gone[index] as boolean
-      ;(this.#states[index] as StateOfKey).queue(cell)
-    }
-    this.#count = 0
-  }
-
-  seen(): void {
-    this.#count = 0
-  }
-}
-
-/** A cell that is due, in the order in which cells are worked off. */
-export interface DueCell {
-  readonly state: StateOfKey
-  readonly at: number
-}
-
-export class StateOfKey implements KeyedState, Evictable {
-  readonly key: Key
-  readonly text: string
-  readonly cells = new Map<number, Cell>()
-  isOpen = false
-  readonly #table: StateTable
-  #last: Cell | undefined
-
-  constructor(table: StateTable, text: string) {
-    this.#table = table
-    this.text = text
-    this.key = keyOfText(text)
-  }
-
-  get(at: number): unknown {
-    this.#table.touch()
-    const cell = this.#cellAt(at)
-    return cell === undefined || cell.isGone ? undefined : cell.current
-  }
-
-  set(at: number, value: unknown, due = never, before?: unknown): void {
-    let cell = this.#cellAt(at)
-    if (cell === undefined) {
-      cell = new Cell(at)
-      cell.isGone = true
-      this.cells.set(at, cell)
-    }
-    const isSame = isObject(value) && value === cell.value
-    if (isSame && before === undefined) this.#table.changingInPlace(this, cell)
-    else this.#table.changing(this, cell, isSame ? before : cell.value)
-    cell.value = value
-    cell.isGone = false
-    if (cell.due === due) return
-    cell.due = due
-    this.queue(cell)
-  }
-
-  delete(at: number): void {
-    const cell = this.cells.get(at)
-    if (cell === undefined || cell.isGone) return
-    this.#table.changing(this, cell, cell.value)
-    cell.isGone = true
-  }
-
-  times(): readonly number[] {
-    return this.between(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY)
-  }
-
-  between(from: number, to: number): readonly number[] {
-    this.#table.touch()
-    const times: number[] = []
-    for (const { at, isGone } of this.cells.values()) if (!isGone && at >= from && at <= to) times.push(at)
-    return times.sort((a, b) => a - b)
-  }
-
-  /** Mostly the one that was asked for last. */
-  #cellAt(at: number): Cell | undefined {
-    if (this.#last?.at === at) return this.#last
-    const cell = this.cells.get(at)
-    if (cell !== undefined) this.#last = cell
-    return cell
-  }
-
-  /** Takes a cell out, for good. */
-  remove(cell: Cell): void {
-    this.cells.delete(cell.at)
-    if (this.#last === cell) this.#last = undefined
-  }
-
-  /** The table is told when a cell is due. */
-  queue(cell: Cell): void {
-    if (cell.due !== never && !cell.isGone) this.#table.dues.add(cell.due, { state: this, at: cell.at })
-  }
-
-  /** Takes a cell that is due; undefined when it has changed meanwhile. */
-  takeDue(at: number, due: number): { readonly value: unknown } | undefined {
-    const cell = this.cells.get(at)
-    if (cell === undefined || cell.isGone || cell.due !== due) return undefined
-    const value = cell.current
-    this.delete(at)
-    return { value }
-  }
-
-  evicted(): void {
-    this.#table.drop(this)
-  }
-}
-
-export class StateTable {
-  /** Cells in memory by when they are due. */
-  readonly dues = new DueQueue<DueCell>()
+export class StateTable implements CellKeeper {
+  readonly #dues = new DueQueue()
   readonly #log: OwnerLog
   readonly #owner: () => number
   readonly #cache: StateCache
@@ -202,6 +32,8 @@ export class StateTable {
   readonly #before = new CellChanges()
   /** Keys that the open batch has used. */
   readonly #open = new Set<StateOfKey>()
+  /** Cells that it has changed. */
+  #changed: Cell[] = []
   #reader: StateReader | undefined
   /** Whether all that is stored is in memory, so that a key which is not there is nowhere. */
   #isComplete = true
@@ -228,7 +60,7 @@ export class StateTable {
 
   /** When something is due first, in memory or not. */
   get firstDue(): number {
-    return Math.min(this.dues.first, this.#firstDueElsewhere)
+    return Math.min(this.#dues.first, this.#firstDueElsewhere)
   }
 
   /** Whether something that is due by then is not in memory. */
@@ -267,61 +99,69 @@ export class StateTable {
     return state
   }
 
-  /** The owner in hand looks at state. */
   touch(): void {
     this.#log.touch(this.#owner())
   }
 
-  /** The owner in hand is about to change a cell, which held a value. */
-  changing(state: StateOfKey, cell: Cell, value: unknown): void {
+  changing(cell: Cell, value: unknown): void {
     this.#log.touch(this.#owner())
     if (this.#before.isEmpty) this.#log.note(this.#before)
-    this.#before.add(state, cell, value)
-    this.#changed(state, cell)
+    this.#before.add(cell, value)
+    this.#noteChange(cell)
   }
 
-  /** The owner in hand has changed the value of a cell in place: what it was is known only from its text. */
-  changingInPlace(state: StateOfKey, cell: Cell): void {
+  changingInPlace(cell: Cell): void {
     const owner = this.#owner()
     this.#log.touch(owner)
     this.#log.join(owner)
-    this.#changed(state, cell)
+    this.#noteChange(cell)
   }
 
-  #changed(state: StateOfKey, cell: Cell): void {
-    if (!state.isOpen) this.#openUp(state)
-    cell.isChanged = true
+  #noteChange(cell: Cell): void {
+    if (!cell.state.isOpen) this.#openUp(cell.state)
     this.changesMade++
+    if (cell.isChanged) return
+    cell.isChanged = true
+    this.#changed.push(cell)
   }
 
-  /** What the batch has changed; undefined for nothing. */
-  changes(): Omit<StateChanges, 'step'> | undefined {
-    const changes: Changes = { keys: [], ats: [], values: [], dues: [], versions: [] }
-    for (const state of this.#open) {
-      for (const cell of state.cells.values()) if (cell.isChanged) addChange(changes, state.text, cell)
-    }
-    return changes.keys.length === 0 ? undefined : changes
+  queue(cell: Cell): void {
+    this.#dues.add(cell)
+  }
+
+  /** Takes cells in memory that are due by a time, in the order in which they are worked off: of where they stand, then of keys. */
+  takeDue(time: number): Cell[] {
+    return this.#dues.takeUpTo(time).sort((a, b) => a.at - b.at || (a.state.text < b.state.text ? -1 : 1))
+  }
+
+  /**
+   * What the batch has changed; undefined for nothing.
+   *
+   * @param workedOffTo the time up to which everything that is due has been worked off
+   */
+  changes(workedOffTo: number): Omit<StateChanges, 'step'> | undefined {
+    return writesOf(this.#changed, this.firstDue > workedOffTo ? workedOffTo : Number.NEGATIVE_INFINITY)
   }
 
   /** What the batch has changed is stored. */
   committed(): void {
-    for (const state of this.#open) {
-      for (const cell of state.cells.values()) if (cell.isChanged) settled(state, cell)
-      this.#close(state)
+    for (const cell of this.#changed) {
+      settled(cell)
+      if (cell.isGone) this.#remove(cell)
     }
+    this.#changed = []
+    for (const state of this.#open) this.#close(state)
     this.#open.clear()
   }
 
   /** Forgets what the batch has changed. */
   reset(): void {
-    for (const state of this.#open) {
-      for (const cell of state.cells.values()) {
-        if (!cell.isChanged) continue
-        cell.restore()
-        if (cell.text === undefined) state.remove(cell)
-        else state.queue(cell)
-      }
+    for (const cell of this.#changed) {
+      cell.restore()
+      if (cell.isGone) this.#remove(cell)
+      else cell.state.queue(cell)
     }
+    this.#changed = []
   }
 
   /** Forgets all that is in memory: the store has something else. */
@@ -329,20 +169,32 @@ export class StateTable {
     for (const state of this.#states.values()) this.#cache.release(state)
     this.#states.clear()
     this.#open.clear()
-    this.dues.clear()
+    this.#changed = []
+    this.#dues.clear()
     this.#isComplete = false
     this.#firstDueElsewhere = Number.NEGATIVE_INFINITY
   }
 
-  /** A key goes out of memory. */
   drop(state: StateOfKey): void {
     this.#states.delete(state.text)
     if (state.cells.size > 0) this.#isComplete = false
-    for (const { due } of state.cells.values()) {
-      this.#firstDueElsewhere = Math.min(this.#firstDueElsewhere, due)
+    for (const cell of state.cells.values()) {
+      this.#firstDueElsewhere = Math.min(this.#firstDueElsewhere, cell.due)
       // It may be due before what has been read.
-      if (due !== never) this.#readTo = undefined
+      if (cell.due !== never) this.#readTo = undefined
+      this.#leave(cell)
     }
+  }
+
+  /** A cell is not there any more. */
+  #remove(cell: Cell): void {
+    cell.state.remove(cell)
+    this.#leave(cell)
+  }
+
+  #leave(cell: Cell): void {
+    cell.isGone = true
+    this.#dues.discard(cell)
   }
 
   close(): void {
@@ -378,12 +230,12 @@ export class StateTable {
         state = new StateOfKey(this, key)
         fresh.set(key, state)
       }
-      const cell = new Cell(at)
+      const cell = new Cell(state, at)
       cell.text = value
       cell.version = version
       cell.storedDue = due ?? never
       cell.restore()
-      state.cells.set(at, cell)
+      state.add(cell)
       state.queue(cell)
     }
     for (const [key, state] of fresh) {
@@ -391,36 +243,4 @@ export class StateTable {
       this.#openUp(state)
     }
   }
-}
-
-type Changes = { -readonly [Name in keyof Omit<StateChanges, 'step'>]: StateChanges[Name][number][] }
-
-function addChange(changes: Changes, key: string, cell: Cell): void {
-  const text = cell.isGone ? undefined : encodeState(cell.current)
-  cell.pending = undefined
-  if (text === cell.text && (text === undefined || cell.due === cell.storedDue)) return
-  changes.keys.push(key)
-  changes.ats.push(cell.at)
-  changes.values.push(text ?? null)
-  changes.dues.push(text === undefined || cell.due === never ? null : cell.due)
-  changes.versions.push(cell.version)
-  cell.pending = { text, due: cell.due }
-}
-
-/** A change has been committed. */
-function settled(state: StateOfKey, cell: Cell): void {
-  cell.isChanged = false
-  if (cell.isGone) {
-    state.remove(cell)
-    return
-  }
-  if (cell.pending === undefined) return
-  cell.text = cell.pending.text
-  cell.storedDue = cell.pending.due
-  cell.version++
-  cell.pending = undefined
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null
 }

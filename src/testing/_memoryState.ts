@@ -2,6 +2,7 @@
 import {
   type DueRange,
   type DueRows,
+  type EndedCells,
   type StateChanges,
   type StateOf,
   type StateRow,
@@ -65,16 +66,15 @@ export class MemoryState implements StateStore {
   /** What is kept when the changes are done. @throws StateStaleError */
   changed(task: TaskId, changes: readonly StateChanges[]): ReadonlyMap<string, Cells> {
     const all = new Map(this.#cells)
-    for (const { step, keys, ats, values, dues, versions } of changes) {
+    for (const { step, keys, ats, values, dues, versions, ended } of changes) {
       const name = nameOf({ task, step })
       const cells = new Map(all.get(name))
+      if (ended !== undefined) end(cells, ended, step)
       for (const [index, key] of keys.entries()) {
         const at = ats[index] as number
         const place = JSON.stringify([key, at])
         const version = cells.get(place)?.version ?? 0
-        if (version !== versions[index]) {
-          throw new StateStaleError('MR-STATE-STALE', { what: `state of step "${step}" is not what was read` })
-        }
+        if (version !== versions[index]) throw stale(step)
         const value = values[index] ?? null
         if (value === null) cells.delete(place)
         else cells.set(place, { key, at, value, due: dues[index] ?? null, version: version + 1 })
@@ -91,6 +91,23 @@ export class MemoryState implements StateStore {
   #of(of: StateOf): StateRow[] {
     return [...(this.#cells.get(nameOf(of))?.values() ?? [])]
   }
+}
+
+/** Takes out all that is due by a time. @throws StateStaleError when that is not what was read */
+function end(cells: Map<string, StateRow>, ended: EndedCells, step: string): void {
+  let count = 0
+  let versions = 0
+  for (const [place, { due, version }] of cells) {
+    if (due === null || due > ended.upTo) continue
+    cells.delete(place)
+    count++
+    versions += version
+  }
+  if (count !== ended.cells || versions !== ended.versions) throw stale(step)
+}
+
+function stale(step: string): StateStaleError {
+  return new StateStaleError('MR-STATE-STALE', { what: `state of step "${step}" is not what was read` })
 }
 
 /** The same, asked by way of `answer`. */

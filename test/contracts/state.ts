@@ -85,6 +85,22 @@ export function stateContract(name: string, createHarness: () => Promise<StoreHa
       await commit(['a', 0, '2', null, 1])
     })
 
+    it('and takes out all that has ended by a time, unless that is not what the batch knew', async () => {
+      await commit(['a', 1, 'a1', 10, 0], ['a', 2, 'a2', 20, 0], ['b', 1, 'b1', 15, 0], ['c', 0, 'c0', null, 0])
+      await commit(['b', 1, 'b2', 15, 1])
+      const end = (upTo: number, cells: number, versions: number, ...changes: readonly Change[]) =>
+        member.commit(1, { state: [{ ...changed(...changes), ended: { upTo, cells, versions } }] })
+      await expect(end(15, 1, 3)).rejects.toThrow(StateStaleError)
+      await expect(end(15, 2, 2)).rejects.toThrow(StateStaleError)
+      expect(await read('a', 'b')).toHaveLength(3)
+      await end(15, 2, 3, ['b', 2, 'b3', 30, 0])
+      expect(await read('a', 'b', 'c')).toEqual([
+        ['a', 2, 'a2', 20, 1],
+        ['b', 2, 'b3', 30, 1],
+        ['c', 0, 'c0', null, 1],
+      ])
+    })
+
     it('and finds what is due in its order, some at a time', async () => {
       await commit(
         ['c', 1, 'c1', 30, 0],

@@ -80,11 +80,33 @@ export function dues(
     .slice(0, Number(limit))
 }
 
+/** Deletes what is due by a time, and says how much that was. */
+export async function endState(
+  { database, transaction, interrupted }: Asked,
+  [step, partition, upTo]: readonly unknown[],
+): Promise<{ readonly cells: number; readonly versions: number }> {
+  const table = database.table('millrace.state')
+  const isDue = (row: Values | undefined): row is Values =>
+    row !== undefined && isOf(row, step, partition) && row.due !== null && Number(row.due) <= Number(upTo)
+  let cells = 0
+  let versions = 0
+  if (upTo === null) return { cells, versions }
+  for (const row of table.rows.filter((row) => isDue(table.visible(row, transaction)))) {
+    await transaction.lock(table, row, interrupted)
+    const found = table.visible(row, transaction)
+    if (!isDue(found)) continue
+    transaction.write(table, row, undefined)
+    cells++
+    versions += Number(found.version)
+  }
+  return { cells, versions }
+}
+
 /** Says how many cells were as they were said to be. */
 export async function writeState(
   asked: Asked,
   [step, partition, keys, ats, values, due, versions]: readonly [unknown, unknown, ...Cells[]],
-): Promise<readonly object[]> {
+): Promise<{ readonly done: number }> {
   const { database, transaction, interrupted } = asked
   const table = database.table('millrace.state')
   let done = 0
@@ -102,7 +124,7 @@ export async function writeState(
     else continue
     done++
   }
-  return [{ done }]
+  return { done }
 }
 
 function added(table: ModelTable): ModelRow {

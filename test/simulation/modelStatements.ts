@@ -11,7 +11,7 @@ import {
 } from './modelCollector.ts'
 import type { ModelDatabase } from './modelDatabase.ts'
 import { migrationNames } from './modelSchema.ts'
-import { changeStep, dues, extent, noteStep, readState, readStep, writeState } from './modelState.ts'
+import { changeStep, dues, endState, extent, noteStep, readState, readStep, writeState } from './modelState.ts'
 import { type ModelRow, type ModelTable, refusal, type Values } from './modelTable.ts'
 import type { Transaction } from './modelTransaction.ts'
 
@@ -99,10 +99,12 @@ const known: readonly Known[] = [
   },
   { text: /from millrace\.due_state\(/, run: (asked) => dues(asked, asked.values) },
   {
-    text: /^select millrace\.write_state\(/,
-    run: (asked) => {
-      const [step, partition, ...columns] = asked.values
-      return writeState(asked, [step, partition, ...columns.map((column) => cellsOf(String(column)))])
+    text: /^select e\.cells, e\.versions,\s+millrace\.write_state\(/,
+    run: async (asked) => {
+      const [step, partition, keys, ats, values, due, versions, endedTo] = asked.values
+      const columns = [keys, ats, values, due, versions].map((column) => cellsOf(String(column)))
+      const ended = await endState(asked, [step, partition, endedTo])
+      return [{ ...ended, ...(await writeState(asked, [step, partition, ...columns])) }]
     },
   },
   {
