@@ -34,15 +34,17 @@ export function dayText(ms: number): string {
 
 /** The instant of a time in milliseconds, as Postgres reads it. */
 export function instantText(ms: number): string {
-  // Rows of windows have the same few over and over.
-  if (ms !== lastInstant.ms) {
-    lastInstant.text = hasPlainYear(ms) ? new Date(ms).toISOString() : farText(ms, (iso) => iso)
-    lastInstant.ms = ms
-  }
-  return lastInstant.text
+  const known = knownInstants.get(ms)
+  if (known !== undefined) return known
+  const text = hasPlainYear(ms) ? new Date(ms).toISOString() : farText(ms, (iso) => iso)
+  if (knownInstants.size === maxKnownInstants) knownInstants.clear()
+  knownInstants.set(ms, text)
+  return text
 }
 
-const lastInstant = { ms: Number.NaN, text: '' }
+/** Rows of windows have the same few over and over. */
+const knownInstants = new Map<number, string>()
+const maxKnownInstants = 64
 
 /** Writes the instant of a time in milliseconds; several times faster than making its text. */
 export function writeInstant(out: ByteWriter, ms: number): void {

@@ -3,6 +3,7 @@ import type { ColumnType } from './columnType.ts'
 import type { Link } from './connections.ts'
 import type { GivenRows } from './contributions.ts'
 import { nullMisfit } from './encoder.ts'
+import { KeyTexts } from './keyTexts.ts'
 import type { KeyTrail } from './keyTrail.ts'
 import { type Cell, mergeRule } from './merge.ts'
 import { type AnyRow, isOfLayout, type Layout, RowLayouts, type WrittenColumn } from './rowLayout.ts'
@@ -149,6 +150,8 @@ export class UpsertBuffer implements TableBuffer {
       if (written.refusesNull) throw nullMisfit(written.place, 'null')
       return null
     }
+    // A whole number is what an int8 takes, so its text need not be made.
+    if (typeof value === 'number' && written.info.type.kind === 'int8' && Number.isSafeInteger(value)) return value + 0
     const text = written.encoder.text(value)
     if (!isKey && !this.#unsure && !written.encoder.sure(value)) this.#unsure = true
     return typeof value === 'number' && isNumeric(written.info.type) ? value + 0 : text
@@ -179,17 +182,20 @@ export class UpsertBuffer implements TableBuffer {
   /** The key of each row as a text that is the same where the keys are. */
   async #keysOf(link: Link, rows: Int32Array): Promise<string[]> {
     const columns = this.#keyColumns()
+    const texts = new KeyTexts(columns.map(({ cells }) => cells))
     const keys: string[] = []
-    for (const row of rows) keys.push(this.#keyText(columns, row))
+    for (const row of rows) keys.push(this.#isNoOther(columns, row) ? `${ownKey}${row}` : texts.of(row))
     if (!this.#asksForKeys && !(this.#keysMayDiffer && rows.length > maxRowsPerStatement)) return keys
     const firstRows = new Map<string, number>()
     keys.forEach((key, index) => {
       if (!key.startsWith(ownKey) && !firstRows.has(key)) firstRows.set(key, rows[index] ?? 0)
     })
-    const texts = [...firstRows.keys()]
+    const distinct = [...firstRows.keys()]
     const parameters = columns.map(({ cells }) => cellArray([...firstRows.values()].map((row) => cells[row])))
     const answer = await link.query<{ first: number }>(sameKeyQuery(this.bound), parameters)
-    const firstEqual = new Map(answer.rows.map(({ first }, index) => [texts[index] ?? '', texts[first - 1] ?? '']))
+    const firstEqual = new Map(
+      answer.rows.map(({ first }, index) => [distinct[index] ?? '', distinct[first - 1] ?? '']),
+    )
     return keys.map((key) => firstEqual.get(key) ?? key)
   }
 
@@ -197,16 +203,13 @@ export class UpsertBuffer implements TableBuffer {
     return this.sink.key.flatMap((name) => this.#columns.get(name) ?? [])
   }
 
-  // A text holds no NUL, so it parts columns, and marks what is no text. Rows with a null in the key are
-  // never the same row, unless the index says so.
-  #keyText(columns: readonly Column[], row: number): string {
-    let text = ''
+  /** Whether a row is the same as no other: one with a null in its key, unless the index says that nulls are equal. */
+  #isNoOther(columns: readonly Column[], row: number): boolean {
     for (const { cells } of columns) {
       const cell = cells[row]
-      if ((cell === null || cell === undefined) && !this.#nullsEqual) return `${ownKey}${row}`
-      text += cell === null || cell === undefined ? '\0-' : `\0${cell}`
+      if (cell === null || cell === undefined) return !this.#nullsEqual
     }
-    return text
+    return false
   }
 
   /** Whether keys that we tell apart may be one to Postgres: it says so within a statement, but not from one to the next. */
