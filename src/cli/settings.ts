@@ -19,7 +19,10 @@ export interface SettingsSources {
 
 /** What was set, in the shape of the settings file. Whether something is missing is for the command to say. */
 export interface CliSettings
-  extends Pick<StartSettings, 'from' | 'commit' | 'buffer' | 'errors' | 'stallAfterMs' | 'blockedAfterMs'> {
+  extends Pick<
+    StartSettings,
+    'from' | 'commit' | 'buffer' | 'errors' | 'stateKeys' | 'stallAfterMs' | 'blockedAfterMs'
+  > {
   readonly group?: string
   readonly logLevel?: LogLevel
   readonly kafka?: Partial<KafkaConnection>

@@ -108,6 +108,12 @@ export const settingsTable: readonly Setting[] = [
     flag: '--buffer-max-bytes',
   }),
   setting(
+    'stateKeys',
+    of(serviceRules, 'stateKeys'),
+    'Keys whose state stays in memory, over all partitions and steps; others are read when they are needed. Default 100000',
+    { flag: '--state-keys' },
+  ),
+  setting(
     'errors.maxValueBytes',
     of(errorRules, 'maxValueBytes'),
     'Bytes of a value that the error collector keeps; one that is cut cannot be replayed. Default 1048576',

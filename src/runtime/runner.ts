@@ -63,7 +63,8 @@ export interface RunnerSettings {
   readonly onBatch?: (batch: Batch, end: BatchEnd, task: Pick<Task, 'stream' | 'partition'>) => void
 }
 
-const usualStateKeys = 100_000
+/** Keys whose state stays in memory, where nothing else is said. */
+export const usualStateKeys = 100_000
 
 type KnownProgress = SourceProgress & { readonly stream: string; readonly partition: number }
 

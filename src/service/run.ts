@@ -175,7 +175,7 @@ class StreamRun {
     this.#settings = settings
     this.#parts = parts
     const { group, stream, leaves, source } = own
-    const { maxItems, maxBytes, logger } = settings
+    const { maxItems, maxBytes, stateKeys, logger } = settings
     const { store, clock, cursor } = parts
     this.#tally = new RunTally(stream, source.name)
     this.#partition = new BoundedPartition({
@@ -195,6 +195,7 @@ class StreamRun {
       buffer: isWhole
         ? { maxItems: maxBatchItems, maxBytes }
         : { maxItems: maxItems * readsAhead, maxBytes: maxBytes * readsAhead },
+      stateKeys,
       from: 'earliest',
       isWhole,
       clock,

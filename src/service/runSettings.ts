@@ -21,6 +21,8 @@ export interface RunSettings {
    * 256 MiB.
    */
   readonly maxBytes?: number | undefined
+  /** Keys whose state stays in memory, over all steps of a stream; others are read when they are needed. Default 100,000. */
+  readonly stateKeys?: number | undefined
   /** Work that keeps the event loop busy for this long is told of in the log, with its step. Default 1,000. */
   readonly blockedAfterMs?: number | undefined
   /** pino, or anything of its shape. Default: warnings and errors go to the console. */
@@ -35,6 +37,7 @@ export interface ResolvedRunSettings {
   /** Undefined: all of a stream at once. */
   readonly maxItems: number | undefined
   readonly maxBytes: number
+  readonly stateKeys: number
   readonly logger: Logger
   readonly signal: AbortSignal | undefined
 }
@@ -47,6 +50,7 @@ const rules: OptionRules = {
   name: { type: 'string' },
   commit: { type: 'object' },
   maxBytes: { type: 'number', min: 1 },
+  stateKeys: { type: 'number', min: 1 },
   blockedAfterMs: { type: 'number', min: 100 },
   logger: { type: 'object' },
   signal: { type: 'object' },
@@ -58,9 +62,16 @@ const settingError: OptionErrorMaker = (text) => new SettingsError('MR-SETTING',
 /** @throws SettingsError that names the setting */
 export function resolveRunSettings(settings: Omit<RunSettings, 'postgres'>): ResolvedRunSettings {
   validateOptions('run()', settings, rules, settingError)
-  const { name, commit = {}, maxBytes = 256 * 2 ** 20, logger = consoleLogger, signal } = settings
+  const {
+    name,
+    commit = {},
+    maxBytes = 256 * 2 ** 20,
+    stateKeys = defaults.stateKeys,
+    logger = consoleLogger,
+    signal,
+  } = settings
   validateOptions('run(): "commit"', commit, commitRules, settingError)
-  return { name, maxItems: commit.maxItems, maxBytes, logger, signal }
+  return { name, maxItems: commit.maxItems, maxBytes, stateKeys, logger, signal }
 }
 
 /** How to reach Postgres, and when to tell of blocked steps. @throws SettingsError that names the setting */

@@ -36,6 +36,7 @@ export interface ServiceParts {
   readonly store: Store
   readonly commit: CommitLimits
   readonly buffer: BufferLimits
+  readonly stateKeys: number
   readonly from: StartFrom | undefined
   /** How long items of the error collector are kept once they are settled. */
   readonly keepErrorsMs: number
@@ -95,6 +96,7 @@ export class Service implements App {
       store: parts.store,
       limits: parts.commit,
       buffer: parts.buffer,
+      stateKeys: parts.stateKeys,
       from: parts.from,
       lookForWaitingMs,
       clock,

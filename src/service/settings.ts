@@ -5,7 +5,7 @@ import { isCharacters, type OptionErrorMaker, type OptionRules, shown, validateO
 import type { SourceClient } from '../core/source.ts'
 import type { KafkaSettings } from '../kafka/settings.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
-import type { StartFrom } from '../runtime/runner.ts'
+import { type StartFrom, usualStateKeys } from '../runtime/runner.ts'
 import type { CommitLimits } from '../runtime/task.ts'
 import {
   bufferRules,
@@ -50,6 +50,8 @@ interface CommonSettings {
   readonly buffer?: Partial<BufferLimits> | undefined
   /** Defaults: maxValueBytes 1 MiB, keepDays 30. */
   readonly errors?: Partial<ErrorLimits> | undefined
+  /** Keys whose state stays in memory, over all partitions and steps; others are read when they are needed. Default 100,000. */
+  readonly stateKeys?: number | undefined
   /** A partition that has records and commits nothing for this long stops the service. Default 300,000. */
   readonly stallAfterMs?: number | undefined
   /** Work that keeps the event loop busy for this long is told of in the log, with its step. Default 1,000. */
@@ -78,6 +80,7 @@ export const defaults = {
   commit: { everyMs: 1_000, maxItems: 25_000, maxBytes: 16 * 2 ** 20 },
   buffer: { maxBytes: 64 * 2 ** 20, maxItems: 200_000 },
   errors: { maxValueBytes: 2 ** 20, keepDays: 30 },
+  stateKeys: usualStateKeys,
   stallAfterMs: 300_000,
   blockedAfterMs: 1_000,
 } as const
@@ -92,6 +95,7 @@ export interface ResolvedSettings {
   readonly commit: CommitLimits
   readonly buffer: BufferLimits
   readonly errors: ErrorLimits
+  readonly stateKeys: number
   readonly stallAfterMs: number
   readonly blockedAfterMs: number
   readonly logger: Logger
@@ -123,6 +127,7 @@ export function resolveSettings(settings: StartSettings): ResolvedSettings {
     commit: { ...defaults.commit, ...definedOf(commit) },
     buffer: { ...defaults.buffer, ...definedOf(buffer) },
     errors: { ...defaults.errors, ...definedOf(errors) },
+    stateKeys: settings.stateKeys ?? defaults.stateKeys,
     stallAfterMs: settings.stallAfterMs ?? defaults.stallAfterMs,
     blockedAfterMs: settings.blockedAfterMs ?? defaults.blockedAfterMs,
     logger: logger ?? consoleLogger,

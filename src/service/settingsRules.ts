@@ -73,6 +73,7 @@ export const serviceRules: OptionRules = {
   commit: { type: 'object' },
   buffer: { type: 'object' },
   errors: { type: 'object' },
+  stateKeys: { type: 'number', min: 1 },
   stallAfterMs: { type: 'number', min: 1_000 },
   blockedAfterMs: { type: 'number', min: 100 },
   logger: { type: 'object' },

@@ -32,7 +32,7 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
   const leaves = leavesOf(plan)
   requireTopics('start()', leaves)
   const resolved = resolveSettings(settings)
-  const { group, from, commit, buffer, errors, stallAfterMs, blockedAfterMs, logger, signal } = resolved
+  const { group, from, commit, buffer, errors, stateKeys, stallAfterMs, blockedAfterMs, logger, signal } = resolved
   signal?.throwIfAborted()
   const forgotten = forgottenSinks()
   if (forgotten.length > 0) {
@@ -53,6 +53,7 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
     store,
     commit,
     buffer,
+    stateKeys,
     from,
     keepErrorsMs: errors.keepDays * aDayMs,
     stallAfterMs,

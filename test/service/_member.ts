@@ -50,6 +50,7 @@ export function createMember(
     store,
     commit: defaults.commit,
     buffer: defaults.buffer,
+    stateKeys: defaults.stateKeys,
     from: 'earliest',
     keepErrorsMs: 3_600_000,
     stallAfterMs: stallAfterMs ?? defaults.stallAfterMs,

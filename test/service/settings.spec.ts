@@ -25,6 +25,7 @@ test('defaults are filled in, also for what is there but undefined', () => {
   expect(settings).toMatchObject({
     commit: { ...defaults.commit, maxItems: 7 },
     buffer: defaults.buffer,
+    stateKeys: 100_000,
     stallAfterMs: 300_000,
     from: undefined,
   })
@@ -61,6 +62,7 @@ describe('each wrong setting is named', () => {
       { ...good, buffer: { maxBytes: 0.5 } },
       'start(): "buffer": "maxBytes" must be a whole number of at least 1, but is 0.5',
     ],
+    [{ ...good, stateKeys: 0 }, 'start(): "stateKeys" must be a whole number of at least 1, but is 0'],
     [{ ...good, stallAfterMs: 5 }, 'start(): "stallAfterMs" must be a whole number of at least 1000, but is 5'],
   ])('%#', (settings, sentence) => {
     expect(complaint(settings)).toContain(`${sentence}`)

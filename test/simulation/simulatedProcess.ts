@@ -61,6 +61,8 @@ export class SimulatedProcess implements Peer {
       store: modelStore(server, this, clock),
       commit: { everyMs: 1_000, maxItems, maxBytes: 2 ** 20 },
       buffer: { maxBytes: 2 ** 20, maxItems: 1_000 },
+      // Few, so that state is read again and again.
+      stateKeys: 2,
       from: 'earliest',
       keepErrorsMs: 3_600_000,
       stallAfterMs: 300_000,

@@ -59,12 +59,13 @@ async function runBounded(plan: Plan, settings: CliSettings, signal: AbortSignal
   }
 }
 
-/** What `run` takes. The group is its name; of the limits of a service only that of items is one of a run. */
+/** What `run` takes. The group is its name; of the limits of a service only those of items and of keys are ones of a run. */
 function runSettings(settings: CliSettings): RunSettings {
-  const { group, commit, blockedAfterMs } = settings
+  const { group, commit, stateKeys, blockedAfterMs } = settings
   return {
     postgres: requirePostgres(settings),
     name: group,
+    stateKeys,
     blockedAfterMs,
     commit: commit?.maxItems === undefined ? undefined : { maxItems: commit.maxItems },
   }
