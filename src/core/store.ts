@@ -69,7 +69,7 @@ export interface CollectedItem {
     readonly code: string | null
     readonly stack: string | null
   }
-  /** Tries so far. */
+  /** Tries so far: none of an item that has only waited. */
   readonly attempts: number
   /** `open`: somebody has to look. `deferred`: it is tried again by itself. `parked`: it waits behind an earlier item of its key. */
   readonly state: 'open' | 'deferred' | 'parked'
@@ -84,7 +84,7 @@ export interface WaitingItem {
   readonly id: string
   /** `replay`: somebody has asked for it. `deferred`: its time has come. `parked`: nothing of its key is before it any more. */
   readonly kind: 'replay' | 'deferred' | 'parked'
-  /** Where it fell: only what it does there, and in what is triggered from there, counts. */
+  /** Where it fell: only what it does there, and in what is triggered from there, counts from its second try on. */
   readonly stream: string
   readonly topic: string
   readonly partition: number
@@ -93,6 +93,7 @@ export interface WaitingItem {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: readonly { readonly key: string; readonly value: Buffer | null }[]
+  /** Tries so far. One without any has only waited: what it does anywhere counts. */
   readonly attempts: number
   readonly remembered: string | null
 }

@@ -634,16 +634,16 @@ export class Batch {
 
   /**
    * Whether what becomes of an owner is to be committed. Of a waiting item only what it does where it fell, and in what is
-   * triggered from there: the rest was committed when it fell.
+   * triggered from there: the rest was committed when it fell. One that has only waited so far has done nothing anywhere.
    */
   #counts(owner: number): boolean {
     if (this.waiting === undefined) return true
     const last = this.membersOf(owner).at(-1)
-    const fell = last === undefined ? undefined : this.waiting[itemOf(last)]?.stream
-    if (fell === undefined) return true
+    const item = last === undefined ? undefined : this.waiting[itemOf(last)]
+    if (item === undefined || item.attempts === 0) return true
     for (let stream = this.streamIndexOf(owner); ; ) {
       const { name, relation, parent } = this.streams[stream] as TaskStream
-      if (name === fell) return true
+      if (name === item.stream) return true
       if (relation !== 'triggers') return false
       stream = parent
     }

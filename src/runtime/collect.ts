@@ -26,8 +26,10 @@ export function settlements(batch: Batch, info: TaskInfo, memory: CallMemory): S
   const settled: Settlement[] = []
   const fallen = new Map<number, FallenItem>()
   for (const one of batch.fallen()) if (isWaitingItem(batch, one)) fallen.set(one.item, one)
-  for (const [item, { id, kind }] of (batch.waiting ?? []).slice(0, batch.taken).entries()) {
-    const fell = fallen.get(item)
+  for (const [item, { id, kind, stream }] of (batch.waiting ?? []).slice(0, batch.taken).entries()) {
+    const own = batch.falls.get(item)
+    // One that has to wait does so in all streams: also where it did not fall in the task's own.
+    const fell = own?.kind === 'parked' ? { owner: item, item, stream, fall: own } : fallen.get(item)
     if (fell === undefined) settled.push({ id, outcome: 'done' })
     else if (fell.fall.kind === 'ignored') settled.push({ id, outcome: 'ignored' })
     else if (fell.fall.kind !== 'parked' || kind !== 'parked') {
@@ -59,7 +61,8 @@ function collectedItem(
     offset: records.offset(index),
     timestamp: new Date(records.timestamp(index)),
     ...(info.policy.redact?.(record) ?? record),
-    attempts: triesOf(batch, owner) + (fall.kind === 'parked' ? 0 : 1),
+    // A try in this batch that came to nothing is none of an item that waits.
+    attempts: fall.kind === 'parked' ? (batch.waiting?.[item]?.attempts ?? 0) : triesOf(batch, owner) + 1,
     retryInMs: fall.kind === 'deferred' ? fall.retryInMs : null,
     remembered: fall.kind === 'deferred' ? memory.pack(batch.offsetsOf(item)) : null,
     ...stateOf(fall),

@@ -111,6 +111,9 @@ const fetchPatienceMs = 20
 /** How often a partition in which too many items wait looks whether they still do. */
 const lookAtParkedMs = 10_000
 
+/** How long after an item has come to wait the task looks whether it has to: what it waits for may be settled by somebody else. */
+const lookBehindMs = 1_000
+
 /** Items of the collector that are run in one batch at most. */
 const maxWaitingItems = 1_000
 
@@ -135,6 +138,8 @@ export class Task {
   readonly #timers = new Set<() => void>()
   /** Whether items in the collector wait for this task, as far as it has been told. */
   #isAwaited = false
+  /** Whether the task will look by itself whether those that wait have to. */
+  #looksBehind = false
   /** Event time that has come without any record, in milliseconds. */
   #timeAtLeast: number | undefined
 
@@ -448,13 +453,27 @@ export class Task {
   /** Looks for the items that the batch has put off when their time has come. */
   #comeBack(): void {
     for (const { fall } of this.#batch.fallen()) {
-      if (fall.kind !== 'deferred') continue
-      const cancel = this.#info.clock.schedule(fall.retryInMs, () => {
-        this.#timers.delete(cancel)
-        this.lookForWaiting()
-      })
-      this.#timers.add(cancel)
+      if (fall.kind === 'deferred') this.#after(fall.retryInMs, () => this.lookForWaiting())
     }
+  }
+
+  /** Items have come to wait behind those of earlier batches, as far as the task knows of them. */
+  #lookBehind(): void {
+    if (this.#looksBehind) return
+    this.#looksBehind = true
+    this.#after(lookBehindMs, () => {
+      this.#looksBehind = false
+      this.lookForWaiting()
+    })
+  }
+
+  /** Calls back later, unless the task has ended by then. */
+  #after(ms: number, callback: () => void): void {
+    const cancel = this.#info.clock.schedule(ms, () => {
+      this.#timers.delete(cancel)
+      callback()
+    })
+    this.#timers.add(cancel)
   }
 
   /** Items that have failed in the batch hold up their keys from now on. */
@@ -462,8 +481,11 @@ export class Task {
     if (!this.#info.policy.park) return
     const held = new Set(this.#batch.held)
     for (const { item, fall } of this.#batch.fallen()) {
-      if (fall.kind === 'parked') this.#batch.parkedBefore++
       const key = fall.kind === 'ignored' ? null : keyTextOf(this.#batch, item)
+      if (fall.kind === 'parked') {
+        this.#batch.parkedBefore++
+        if (key !== null && this.#batch.held.has(key)) this.#lookBehind()
+      }
       if (key !== null) held.add(key)
     }
     this.#batch.held = held

@@ -279,6 +279,68 @@ describe('parking', () => {
     await t.stop()
   })
 
+  test('lets an item that has waited do everything that it would have done, also in streams that its own depends on', async () => {
+    const flaky = new Flaky({ 0: 1, 1: 2 })
+    const before = table<Order>('before')
+    const dependency = segment('dependency', (given: Stream<Order>) => given.to(before))
+    const t = testDriver(
+      base
+        .dependsOn(dependency)
+        .tap(({ id }) => void flaky.ask(id))
+        .to(out)
+        .errorPolicy({ park: 'key' }),
+    )
+    await t.sendAll(orders, numbered(2), keyed)
+    await t.sendAll(orders, numbered(1, 2), keyed)
+    expect(t.rows(before)).toEqual(numbered(1))
+    await t.replay()
+    expect([ids(t), t.errors().map(({ offset, state }) => `${offset} ${state}`)]).toEqual([[0], ['1 open', '2 parked']])
+    await t.replay()
+    expect([ids(t), t.errors()]).toEqual([[0, 1, 2], []])
+    expect(t.rows(before)).toEqual(numbered(3))
+    await t.stop()
+  })
+
+  test('counts no try of an item that was tried again in place and has to wait in the end', async () => {
+    const flaky = new Flaky({ 0: 9, 1: 1 })
+    const before = table<Order>('before')
+    const dependency = segment('dependency', (given: Stream<Order>) => given.to(before))
+    const t = testDriver(
+      base
+        .dependsOn(dependency)
+        .tap(({ id }) => void flaky.ask(id))
+        .to(out)
+        .errorPolicy({ park: 'key', retry: retry.backoff({ attempts: 2, firstMs: 10 }) }),
+    )
+    await t.sendAll(orders, numbered(2), keyed)
+    await t.advanceBy(1_000)
+    expect(t.errors()).toMatchObject([
+      { offset: 0, state: 'open', attempts: 2 },
+      { offset: 1, state: 'parked', attempts: 0 },
+    ])
+    expect(t.rows(before)).toEqual(numbered(1))
+    await t.stop()
+  })
+
+  test.each(['dependsOn', 'triggers'] as const)(
+    'keeps an item that fell in a stream of %s while an earlier one of its key fails there again',
+    async (relation) => {
+      const flaky = new Flaky({ 0: 2, 1: 1 })
+      const there = table<Order>('there')
+      const other = segment('other', (given: Stream<Order>) => given.tap(({ id }) => void flaky.ask(id)).to(there))
+      const t = testDriver(base[relation](other).to(out).errorPolicy({ park: 'key' }))
+      await t.sendAll(orders, numbered(2), keyed)
+      await t.replay()
+      expect(t.errors().map(({ offset, state, stream }) => `${offset} ${state} in ${stream}`)).toEqual([
+        '0 open in other',
+        '1 parked in other',
+      ])
+      await t.replay()
+      expect([t.rows(there), t.errors()]).toEqual([numbered(2), []])
+      await t.stop()
+    },
+  )
+
   test('breaks the partition off where more would wait than may, and goes on when they do not any more', async () => {
     const flaky = new Flaky({ 0: 1 })
     const t = testDriver(
