@@ -182,7 +182,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'nobody goes on with a partition whose heir is dead',
     file: 'src/runtime/runner.ts',
-    find: 'void this.#claimAgain(stream, partitions)',
+    find: 'void this.#claimAgain(stream, partitions, isFree ? 0 : claimAgainMs)',
     replace: 'void 0',
     tests: [...laws, 'test/testing/stories.spec.ts'],
   },

@@ -90,6 +90,9 @@ export class FenceLostError extends MillraceError {
   override readonly retryable = false
 }
 
+/** The task was taken away from its owner, and nobody has it: whoever is to run it claims it again at once. */
+export class FenceReleasedError extends FenceLostError {}
+
 /** Too many items of a stream have failed: it does not run until somebody says so, or another plan is started. */
 export class HaltedError extends MillraceError {
   override readonly retryable = false

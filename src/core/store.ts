@@ -3,7 +3,8 @@
  *
  * Guarantees of an implementation (tested by `test/contracts/store.ts`):
  * - `commit` is atomic, and fenced: it compares (version, owner) of every progress row before anything else and
- *   raises {@link FenceLostError} when another owner has claimed since. It answers only when it knows the outcome:
+ *   raises {@link FenceLostError} when another owner has claimed since, {@link FenceReleasedError} when the claim was taken away
+ *   and nobody has it. It answers only when it knows the outcome:
  *   a connection that is lost during COMMIT is looked into on a new one.
  * - `commit` names the guilty: when rows are refused it throws {@link RowsRefused} for the first owner, in the order
  *   of `position`, whose prefix of the batch is refused. Nothing of the batch has then been committed.

@@ -6,13 +6,20 @@
  * - A COMMIT that was not answered is never sent again: another connection locks progress and compares.
  */
 import { sleep } from '../core/clock.ts'
-import { FenceLostError, InternalError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
+import {
+  FenceLostError,
+  FenceReleasedError,
+  InternalError,
+  messageOf,
+  StoreError,
+  UnavailableError,
+} from '../core/errors.ts'
 import { type Claim, type CommitRequest, RowsRefused } from '../core/store.ts'
 import { inTransactionMatchCollected } from './collectedBefore.ts'
 import { inTransactionCollect, inTransactionSettle } from './collector.ts'
 import type { Connections, Link } from './connections.ts'
 import { causeOf, inTransactionFindGuilty, isRefusal, surelyGuilty } from './guilt.ts'
-import { beginFenced, type InDoubt, lookInDoubt } from './progress.ts'
+import { beginFenced, type InDoubt, isReleased, lookInDoubt } from './progress.ts'
 import { inPlaceBuffer, inTransactionCopy, savepointRows } from './refuseInPlace.ts'
 import type { PostgresTarget } from './settings.ts'
 import { fenceLostState, isConnectionLost, sqlstateOf } from './sqlstate.ts'
@@ -118,7 +125,7 @@ async function begin(link: Link, request: CommitRequest, behind = ''): Promise<v
     await link.begin(`${beginFenced(request)}${behind}`)
   } catch (error) {
     await link.rollback()
-    throw sqlstateOf(error) === fenceLostState ? fenceLost(request.claim, error) : error
+    throw sqlstateOf(error) === fenceLostState ? await fenceLost(link, request.claim, error) : error
   }
 }
 
@@ -172,7 +179,7 @@ async function findGuilty(
 /** Returns when the transaction has been committed; throws when it was not. Asks until there is an answer. */
 async function settleDoubt(connections: Connections, claim: Claim, doing: string): Promise<void> {
   const found = await askInDoubt(connections, claim, doing)
-  if (found === 'taken over') throw fenceLost(claim, undefined)
+  if (found === 'taken over') throw await connections.use(doing, (link) => fenceLost(link, claim, undefined))
   if (found === 'rolled back') {
     throw new UnavailableError('MR-PG-LOST', {
       what: `the connection to Postgres at ${connections.target.name} was lost while ${doing}`,
@@ -211,7 +218,16 @@ function stillInDoubt(doing: string, cause: unknown): StoreError {
   })
 }
 
-function fenceLost({ task, version }: Claim, cause: unknown): FenceLostError {
+async function fenceLost(link: Link, claim: Claim, cause: unknown): Promise<FenceLostError> {
+  const { task, version } = claim
+  if (await isReleased(link, claim)) {
+    return new FenceReleasedError('MR-FENCE-RELEASED', {
+      what: `partition ${task.partition} of stream "${task.stream}" of app "${task.app}" was taken away from its owner`,
+      why: `"millrace reparse --shadow" has put other tables in the place of those that this owner knows.`,
+      fix: 'Nothing of this batch was committed; the partition is claimed again at once.',
+      cause,
+    })
+  }
   return new FenceLostError('MR-FENCE-LOST', {
     what: `another owner has taken over partition ${task.partition} of stream "${task.stream}" of app "${task.app}"`,
     why: `Progress is not at version ${version} of this owner any more. A rebalance, a second service of the same group, or "millrace progress set" does that.`,

@@ -15,6 +15,9 @@ interface ProgressRow extends pg.QueryResultRow {
   readonly watermarks: string | null
 }
 
+/** The owner of progress that was taken away from whoever had it, for anybody to claim. */
+export const nobody = '00000000-0000-0000-0000-000000000000'
+
 /** Takes a task over. One statement, so it is there or it is not; a claim whose answer was lost is made again. */
 export async function claimTask(link: Link, task: TaskId, starts: readonly SourceProgress[]): Promise<Claim> {
   const owner = randomUUID()
@@ -72,6 +75,15 @@ export async function lookInDoubt(link: Link, claim: Claim): Promise<InDoubt> {
   if (row === undefined || row.owner !== claim.owner) return 'taken over'
   if (Number(row.version) === claim.version + 1) return 'committed'
   return Number(row.version) === claim.version ? 'rolled back' : 'taken over'
+}
+
+/** Whether a claim that is lost was taken away, and nobody has claimed since. */
+export async function isReleased(link: Link, { task: { app, stream, partition } }: Claim): Promise<boolean> {
+  const { rows } = await link.query(
+    'select from millrace.progress where app = $1 and stream = $2 and partition = $3 and owner = $4 limit 1',
+    [app, stream, partition, nobody],
+  )
+  return rows.length > 0
 }
 
 /** Progress of every task of an application. */

@@ -8,7 +8,7 @@
 import { type Clock, sleep } from '../core/clock.ts'
 import { byStream, describePlan } from '../core/describe.ts'
 import { defaultErrorPolicy, type ErrorPolicy } from '../core/errorPolicy.ts'
-import { FenceLostError, messageOf, PlanError, SettingsError } from '../core/errors.ts'
+import { FenceLostError, FenceReleasedError, messageOf, PlanError, SettingsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { orderSteps } from '../core/orderSteps.ts'
 import { type PlanLeaf, type SinkNode, type SourceNode, sourceNodesOf } from '../core/plan.ts'
@@ -261,8 +261,12 @@ export class Runner {
       (error: unknown) => {
         // An input that ends cannot be read again by whoever lost it.
         if (error instanceof FenceLostError && !partitions[0]?.ends) {
-          log.warn({ stream: stream.name, partition, error: error.message }, 'another owner has the partition')
-          void this.#claimAgain(stream, partitions)
+          const isFree = error instanceof FenceReleasedError
+          log.warn(
+            { stream: stream.name, partition, error: error.message },
+            isFree ? 'the partition is claimed again' : 'another owner has the partition',
+          )
+          void this.#claimAgain(stream, partitions, isFree ? 0 : claimAgainMs)
         } else if (!isRevoked()) this.#fail(error)
       },
     )
@@ -276,10 +280,11 @@ export class Runner {
 
   /**
    * The group says that the partition is ours. Whoever took it over had it from an older assignment and may be dead since, or set
-   * progress by hand: without another group join nobody would go on. To claim at once would be to fight with the other.
+   * progress by hand: without another group join nobody would go on. To claim at once would be to fight with the other, where
+   * there is one.
    */
-  async #claimAgain(stream: StreamPlan, partitions: readonly AssignedPartition[]): Promise<void> {
-    await sleep(this.#settings.clock, claimAgainMs, partitions[0]?.revoked)
+  async #claimAgain(stream: StreamPlan, partitions: readonly AssignedPartition[], afterMs: number): Promise<void> {
+    await sleep(this.#settings.clock, afterMs, partitions[0]?.revoked)
     const isRevoked = partitions.some(({ revoked }) => revoked.aborted)
     if (isRevoked || this.#stopping || this.#failure !== undefined) return
     // Where it goes on, the claim finds out; that it has been somewhere is known.

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { FenceReleasedError } from '../../src/core/errors.ts'
 import { base, numbers, Service, storeWith, toOut, upTo } from './_service.ts'
 
 const sorted = (values: readonly number[]) => values.toSorted((a, b) => a - b)
@@ -40,6 +41,23 @@ describe('a task that lost its fence', () => {
     const { service, claims } = await losing()
     await service.advance(1_000)
     expect([service.rows, claims.count]).toEqual([upTo(6), 2])
+    await service.stop()
+  })
+
+  it('claims at once where nobody has the partition', async () => {
+    const service = new Service()
+    let isTakenAway = true
+    const store = storeWith(service.store, {
+      commit(request) {
+        if (!isTakenAway) return service.store.commit(request)
+        isTakenAway = false
+        return Promise.reject(new FenceReleasedError('MR-FENCE-RELEASED', { what: 'taken away' }))
+      },
+    })
+    await service.start(toOut(base), { store })
+    service.append(upTo(3))
+    await service.advance(0)
+    expect(service.rows).toEqual(upTo(3))
     await service.stop()
   })
 

@@ -116,6 +116,13 @@ const known: readonly Known[] = [
     },
   },
   {
+    text: /^select from millrace\.progress where .* and owner = \$4/s,
+    run: ({ database, transaction, values: [app, stream, partition, owner] }) =>
+      visibleRows(database.table('millrace.progress'), transaction).filter(
+        (row) => row.app === app && row.stream === stream && row.partition === String(partition) && row.owner === owner,
+      ),
+  },
+  {
     text: /^select stream, source, partition, next_offset, fingerprint from millrace\.progress/,
     run: ({ database, transaction, values }) =>
       visibleRows(database.table('millrace.progress'), transaction)

@@ -2,9 +2,9 @@
  * What is remembered of a group under the name of a reparse goes over to the group itself: progress, the error collector, and
  * which item has made which row. All in the transaction in which the tables are swapped.
  */
-import { randomUUID } from 'node:crypto'
 import { textArray } from '../arrayLiteral.ts'
 import type { Link } from '../connections.ts'
+import { nobody } from '../progress.ts'
 import type { Reparse } from '../reparseAdmin.ts'
 import type { Shadow } from './shadowTables.ts'
 
@@ -26,7 +26,7 @@ export async function inTransactionMoveProgress(link: Link, reparse: Reparse): P
      from millrace.progress s left join millrace.plans now on now.app = s.app and now.stream = s.stream
        left join millrace.plans old on old.app = $1 and old.stream = s.stream
      where s.app = $2 and l.app = $1 and (l.stream, l.source, l.partition) = (s.stream, s.source, s.partition)`,
-    [...values, randomUUID(), `reparse ${reparse.id} has put tables in place that another plan has made`],
+    [...values, nobody, `reparse ${reparse.id} has put tables in place that another plan has made`],
   )
   await inTransactionForget(link, reparse)
 }

@@ -183,8 +183,8 @@ describe('what is put in place', () => {
       expect(report.state).toBe('done')
       send(20)
       const count = sent
-      // Tasks take their partitions again half a minute after they have lost them.
-      await until('the service goes on', async () => (await rows()).plain.length === count * 0.9, 60_000)
+      // Sooner than a partition is claimed again that somebody else may have.
+      await until('the service goes on', async () => (await rows()).plain.length === count * 0.9, 20_000)
       const { errors, ...made } = await rows()
       const { errors: expected, ...fresh } = await freshRun(2, count)
       expect(made).toEqual(fresh)

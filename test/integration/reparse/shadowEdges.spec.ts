@@ -356,7 +356,7 @@ describe('steps with state', () => {
       await app.caughtUp()
       await shadow(counted(1), { ...surroundings, maxItems: 6 })
       send(20, 30)
-      await until('the service goes on', async () => (await seen()).length === 30, 60_000)
+      await until('the service goes on', async () => (await seen()).length === 30)
     } finally {
       await app.stop()
     }
