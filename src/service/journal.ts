@@ -25,8 +25,11 @@ export class Journal {
 
   commit(report: CommitReport): void {
     this.#sinceSummary.add(report)
-    const { outcomes, ignored: _ignored, ...rest } = report
-    this.#log.debug({ ...rest, outcomes: occurred(outcomes) }, 'committed')
+    const { outcomes, ignored: _ignored, inputs, ...rest } = report
+    const [only, ...others] = inputs
+    // Of one input as plain fields, which are easier to search for.
+    const positions = others.length > 0 ? { inputs } : only
+    this.#log.debug({ ...rest, ...positions, outcomes: occurred(outcomes) }, 'committed')
   }
 
   /** Tells of the first few items that fell. */

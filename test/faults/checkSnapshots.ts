@@ -1,5 +1,5 @@
 /** What a reader saw while everything ran: rows, totals, collected items and progress agree at every instant. */
-import { collectedFates, type Evidence, type Finding, type SourceRecord } from './evidence.ts'
+import { collectedFates, type Evidence, type Finding, hasAudit, type SourceRecord } from './evidence.ts'
 
 /** What has to be there when a partition stands at an offset. */
 interface Prefix {
@@ -7,12 +7,13 @@ interface Prefix {
   readonly rows: number
   readonly amount: number
   readonly collected: number
+  readonly audits: number
 }
 
 export function* checkSnapshots({ records, snapshots }: Evidence): Generator<Finding> {
   const prefixes = prefixesOf(records)
   const last = new Map<number, number>()
-  for (const { partition, next, rows, highest, entries, amount, collected } of snapshots) {
+  for (const { partition, next, rows, highest, entries, amount, collected, audits, receipts } of snapshots) {
     const at = `a reader saw partition ${partition} at ${next}`
     if (next < (last.get(partition) ?? 0)) yield { law: 'progress', text: `${at}, after ${last.get(partition)}` }
     last.set(partition, next)
@@ -23,6 +24,8 @@ export function* checkSnapshots({ records, snapshots }: Evidence): Generator<Fin
       ['entries', entries, due.rows],
       ['amount', amount, due.amount],
       ['collected items', collected, due.collected],
+      ['audits', audits, due.audits],
+      ['receipts', receipts, due.rows],
     ] as const) {
       if (is !== should) yield { law: 'snapshot', text: `${at} with ${is} ${what} for ${should}` }
     }
@@ -32,7 +35,7 @@ export function* checkSnapshots({ records, snapshots }: Evidence): Generator<Fin
 /** Per partition, what is due behind each record, in offset order. */
 function prefixesOf(records: readonly SourceRecord[]): Map<number, Prefix[]> {
   const prefixes = new Map<number, Prefix[]>()
-  for (const { partition, offset, fate, amount } of [...records].sort((a, b) => a.offset - b.offset)) {
+  for (const { partition, offset, id, fate, amount } of [...records].sort((a, b) => a.offset - b.offset)) {
     const known = prefixes.get(partition) ?? []
     const before = known.at(-1) ?? nothing
     known.push({
@@ -40,13 +43,14 @@ function prefixesOf(records: readonly SourceRecord[]): Map<number, Prefix[]> {
       rows: before.rows + (fate === 'good' ? 1 : 0),
       amount: before.amount + (fate === 'good' ? amount : 0),
       collected: before.collected + (collectedFates.has(fate) ? 1 : 0),
+      audits: before.audits + (hasAudit({ fate, id }) ? 1 : 0),
     })
     prefixes.set(partition, known)
   }
   return prefixes
 }
 
-const nothing: Prefix = { offset: -1, rows: 0, amount: 0, collected: 0 }
+const nothing: Prefix = { offset: -1, rows: 0, amount: 0, collected: 0, audits: 0 }
 
 /** What is due when everything before an offset is committed. */
 function prefixBefore(prefixes: readonly Prefix[], next: number): Prefix {

@@ -1,7 +1,7 @@
 /** A checker that finds nothing is worth something only when it can find each thing: every law is broken here once. */
 import { expect, test } from 'vitest'
 import { check } from './checker.ts'
-import { collectedFates, type Evidence, type LedgerRow, type SourceRecord } from './evidence.ts'
+import { collectedFates, type Evidence, hasAudit, type LedgerRow, type SourceRecord } from './evidence.ts'
 import { type Fate, recordOf } from './records.ts'
 
 const partitions = 2
@@ -26,6 +26,8 @@ function sound(): Evidence {
     records,
     rows: good.map(({ partition: part, offset: pos, key, id, amount }, seq) => ({ seq, id, part, pos, key, amount })),
     totals: [...totals.values()],
+    audits: records.filter(hasAudit).map(sideRow),
+    receipts: good.map(sideRow),
     collected: records.filter(({ fate }) => collectedFates.has(fate)),
     progress: new Map(ends),
     ends,
@@ -41,6 +43,8 @@ function sound(): Evidence {
   }
 }
 
+const sideRow = ({ partition: part, offset: pos }: SourceRecord) => ({ part, pos })
+
 function snapshot(records: readonly SourceRecord[], partition: number, next: number) {
   const before = records.filter((record) => record.partition === partition && record.offset < next)
   const good = before.filter(({ fate }) => fate === 'good')
@@ -52,6 +56,8 @@ function snapshot(records: readonly SourceRecord[], partition: number, next: num
     entries: good.length,
     amount: good.reduce((sum, { amount }) => sum + amount, 0),
     collected: before.filter(({ fate }) => collectedFates.has(fate)).length,
+    audits: before.filter(hasAudit).length,
+    receipts: good.length,
   }
 }
 
@@ -140,6 +146,16 @@ test('an item that is missing in the collector, is there twice, or does not belo
   ])
 })
 
+test.each(['audits', 'receipts'] as const)(
+  'a row of a stream beside that is missing, doubled, or of an item that was undone: %s',
+  (what) => {
+    expect(broken((evidence) => ({ [what]: evidence[what].slice(1) }))).toEqual(['lost'])
+    expect(broken((evidence) => ({ [what]: [...evidence[what], ...evidence[what].slice(0, 1)] }))).toEqual(['doubled'])
+    const fallen = (evidence: Evidence) => sideRow(recordOfFate(evidence, 'malformed'))
+    expect(broken((evidence) => ({ [what]: [...evidence[what], fallen(evidence)] }))).toEqual(['trace'])
+  },
+)
+
 test('progress that stops early or runs ahead', () => {
   for (const step of [-1, 1]) {
     expect(broken(({ ends }) => ({ progress: new Map(ends).set(0, (ends.get(0) ?? 0) + step) }))).toEqual(['progress'])
@@ -159,12 +175,15 @@ test('a commit of an owner that was replaced', () =>
 test('a version that is left out', () =>
   expect(broken(({ moves }) => ({ moves: replace(moves, 3, (move) => ({ ...move, version: 5 })) }))).toEqual(['moves']))
 
-test.each(['rows', 'entries', 'amount', 'collected'] as const)('a reader who saw one too many: %s', (what) => {
-  const seen = ({ snapshots }: Evidence) => ({
-    snapshots: replace(snapshots, 1, (one) => ({ ...one, [what]: one[what] + 1 })),
-  })
-  expect(broken(seen)).toEqual(['snapshot'])
-})
+test.each(['rows', 'entries', 'amount', 'collected', 'audits', 'receipts'] as const)(
+  'a reader who saw one too many: %s',
+  (what) => {
+    const seen = ({ snapshots }: Evidence) => ({
+      snapshots: replace(snapshots, 1, (one) => ({ ...one, [what]: one[what] + 1 })),
+    })
+    expect(broken(seen)).toEqual(['snapshot'])
+  },
+)
 
 test('a reader who saw a row before its progress', () =>
   expect(

@@ -4,7 +4,16 @@
  */
 import { checkMoves, checkProgress } from './checkProgress.ts'
 import { checkSnapshots } from './checkSnapshots.ts'
-import { collectedFates, type Evidence, type Finding, type LedgerRow, place, type SourceRecord } from './evidence.ts'
+import {
+  collectedFates,
+  type Evidence,
+  type Finding,
+  hasAudit,
+  type LedgerRow,
+  place,
+  type SideRow,
+  type SourceRecord,
+} from './evidence.ts'
 
 /** What was found wrong. Nothing, when every guarantee was kept. */
 export function check(evidence: Evidence): Finding[] {
@@ -13,6 +22,8 @@ export function check(evidence: Evidence): Finding[] {
     ...checkRows(evidence, records),
     ...checkOrder(evidence.rows),
     ...checkTotals(evidence),
+    ...checkSide('audit', evidence, evidence.audits, hasAudit),
+    ...checkSide('receipt', evidence, evidence.receipts, ({ fate }) => fate === 'good'),
     ...checkCollected(evidence, records),
     ...checkProgress(evidence),
     ...checkMoves(evidence),
@@ -72,6 +83,24 @@ function* checkTotals({ records, totals }: Evidence): Generator<Finding> {
       yield { law: 'totals', text: `total of partition and account ${name}: ${shown(is)} for ${shown(should)}` }
     }
   }
+}
+
+/** A stream beside has one row for each record that it has to have one for, and no other. */
+function* checkSide(
+  name: string,
+  { records }: Evidence,
+  rows: readonly SideRow[],
+  hasRow: (record: SourceRecord) => boolean,
+): Generator<Finding> {
+  const due = new Set(records.filter(hasRow).map(({ partition, offset }) => place(partition, offset)))
+  const seen = new Set<string>()
+  for (const { part, pos } of rows) {
+    const at = place(part, pos)
+    if (seen.has(at)) yield { law: 'doubled', text: `${at} has more than one ${name}` }
+    else if (!due.has(at)) yield { law: 'trace', text: `${at} has left an ${name}` }
+    seen.add(at)
+  }
+  for (const at of due) if (!seen.has(at)) yield { law: 'lost', text: `the record ${at} has no ${name}` }
 }
 
 /** What is in the collector is exactly what was made to fall, once. */

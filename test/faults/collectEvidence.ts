@@ -1,7 +1,7 @@
 /** Reads the records with plain kafkajs, and the tables with plain pg. */
 import { Kafka, type KafkaMessage, logLevel } from 'kafkajs'
 import type { SceneDatabase } from './database.ts'
-import type { Evidence, LedgerRow, Move, SourceRecord, TotalRow } from './evidence.ts'
+import type { Evidence, LedgerRow, Move, SideRow, SourceRecord, TotalRow } from './evidence.ts'
 import type { Fate } from './records.ts'
 
 export interface EvidenceSources {
@@ -22,6 +22,11 @@ export async function collectEvidence(
   const totals = await database.query<TotalRow & Record<string, unknown>>(
     'select part, account, entries, amount::float8 from totals',
   )
+  const [audits, receipts] = await Promise.all(
+    ['audits', 'receipts'].map((name) =>
+      database.query<SideRow & Record<string, unknown>>(`select part, pos::float8 from ${name}`),
+    ),
+  )
   const collected = await database.query<{ partition: number; offset: number }>(
     'select partition, record_offset::float8 as offset from millrace.errors',
   )
@@ -37,6 +42,8 @@ export async function collectEvidence(
     ends,
     rows,
     totals,
+    audits: audits ?? [],
+    receipts: receipts ?? [],
     collected,
     moves,
     progress: new Map(progress.map(({ partition, next }) => [partition, next])),

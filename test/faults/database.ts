@@ -9,6 +9,8 @@ function tables(batchMs: number): string {
     create table ledger (
       seq bigint generated always as identity, id int not null, part int not null, pos bigint not null, key text not null,
       amount int not null check (amount >= 0), writer int not null);
+    create table audits (part int not null, pos bigint not null);
+    create table receipts (part int not null, pos bigint not null, nth int not null);
     create table totals (part int, account int, entries int not null, amount bigint not null, primary key (part, account));
 
     -- A batch takes its time, so that there is work when something strikes, on a fast machine too.

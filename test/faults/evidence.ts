@@ -1,5 +1,5 @@
 /** What the checker is given: the records, the tables, and what was seen and said on the way. */
-import type { Fate } from './records.ts'
+import { type Fate, isAudited } from './records.ts'
 
 export interface SourceRecord {
   readonly partition: number
@@ -18,6 +18,12 @@ export interface LedgerRow {
   readonly pos: number
   readonly key: string
   readonly amount: number
+}
+
+/** A row of a stream that the pipe depends on, or that it triggers: of which record it is. */
+export interface SideRow {
+  readonly part: number
+  readonly pos: number
 }
 
 export interface TotalRow {
@@ -46,6 +52,8 @@ export interface Snapshot {
   readonly entries: number
   readonly amount: number
   readonly collected: number
+  readonly audits: number
+  readonly receipts: number
 }
 
 /** A batch as the service that committed it told of it. */
@@ -60,6 +68,8 @@ export interface Evidence {
   readonly records: readonly SourceRecord[]
   readonly rows: readonly LedgerRow[]
   readonly totals: readonly TotalRow[]
+  readonly audits: readonly SideRow[]
+  readonly receipts: readonly SideRow[]
   readonly collected: readonly { readonly partition: number; readonly offset: number }[]
   /** Next offsets by partition. */
   readonly progress: ReadonlyMap<number, number>
@@ -92,6 +102,14 @@ export type Law =
 export interface Finding {
   readonly law: Law
   readonly text: string
+}
+
+/** Fates of records that come as far as the pipe. */
+const pipedFates: ReadonlySet<Fate> = new Set<Fate>(['good', 'ignored', 'thrown', 'refused'])
+
+/** Whether the stream that the pipe depends on has a row of a record: also when the record falls in the pipe. */
+export function hasAudit({ fate, id }: Pick<SourceRecord, 'fate' | 'id'>): boolean {
+  return pipedFates.has(fate) && isAudited(id)
 }
 
 /** Fates that end in the collector. */

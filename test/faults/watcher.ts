@@ -10,11 +10,14 @@ const everyMs = 50
 const look = `
   select p.partition, p.next_offset::float8 as next, coalesce(l.rows, 0)::float8 as rows,
     coalesce(l.highest, -1)::float8 as highest, coalesce(t.entries, 0)::float8 as entries,
-    coalesce(t.amount, 0)::float8 as amount, coalesce(e.collected, 0)::float8 as collected
+    coalesce(t.amount, 0)::float8 as amount, coalesce(e.collected, 0)::float8 as collected,
+    coalesce(a.audits, 0)::float8 as audits, coalesce(r.receipts, 0)::float8 as receipts
   from millrace.progress p
   left join (select part, count(*) as rows, max(pos) as highest from ledger group by part) l on l.part = p.partition
   left join (select part, sum(entries) as entries, sum(amount) as amount from totals group by part) t on t.part = p.partition
-  left join (select partition, count(*) as collected from millrace.errors group by partition) e on e.partition = p.partition`
+  left join (select partition, count(*) as collected from millrace.errors group by partition) e on e.partition = p.partition
+  left join (select part, count(*) as audits from audits group by part) a on a.part = p.partition
+  left join (select part, count(*) as receipts from receipts group by part) r on r.part = p.partition`
 
 export class Watcher {
   readonly snapshots: Snapshot[] = []
@@ -69,4 +72,4 @@ export class Watcher {
   }
 }
 
-const keys = ['next', 'rows', 'highest', 'entries', 'amount', 'collected'] as const
+const keys = ['next', 'rows', 'highest', 'entries', 'amount', 'collected', 'audits', 'receipts'] as const
