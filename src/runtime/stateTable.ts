@@ -173,6 +173,7 @@ export class StateTable implements CellKeeper {
     this.#dues.clear()
     this.#isComplete = false
     this.#firstDueElsewhere = Number.NEGATIVE_INFINITY
+    this.#readTo = undefined
   }
 
   drop(state: StateOfKey): void {

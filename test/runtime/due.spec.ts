@@ -1,5 +1,6 @@
 /** What falls due as event time goes on, when something goes wrong meanwhile. */
 import { expect, test } from 'vitest'
+import { StateStaleError } from '../../src/core/store.ts'
 import { count, json, signal, stream, table, topic, tumbling } from '../../src/index.ts'
 import { testDriver } from '../../src/testing/index.ts'
 import { Service, storeWith } from './_service.ts'
@@ -32,6 +33,36 @@ test('a batch that is tried again gives all windows that are due, also those beh
   await t.stop()
 })
 
+/** Appends a visit to a page, and lets everything happen that needs no time. */
+async function visit(service: Service, page: string, timestamp: number): Promise<void> {
+  const [key, value] = [Buffer.from(page), Buffer.from(JSON.stringify({ page }))]
+  service.broker.append(visits.name, 0, { key, value, timestamp })
+  await service.settle()
+}
+
+test('windows that were read because they are due are read again, when somebody has changed state meanwhile', async () => {
+  const service = new Service()
+  service.broker.createTopic(visits.name, 1)
+  const first = await service.start(visitsPerMinute)
+  for (const page of ['a', 'b', 'c']) await visit(service, page, 0)
+  await first.runner.stop(10_000)
+  let isStale = true
+  const store = storeWith(service.store, {
+    async commit(request) {
+      if (isStale) {
+        isStale = false
+        throw new StateStaleError('MR-STATE-STALE', { what: 'state is not what was read' })
+      }
+      await service.store.commit(request)
+    },
+  })
+  await service.start(visitsPerMinute, { store })
+  await visit(service, 'd', 60_000)
+  await service.advance(10_000)
+  expect(service.store.rows(perMinute.name)).toEqual(['a', 'b', 'c'].map((page) => ({ page, visits: 1 })))
+  await service.stop()
+})
+
 test('windows of keys that have left memory are given once, and what is read of them is what is stored', async () => {
   const service = new Service()
   service.broker.createTopic(visits.name, 1)
@@ -44,13 +75,8 @@ test('windows of keys that have left memory are given once, and what is read of 
       }),
   })
   await service.start(visitsPerMinute, { store, stateKeys: 1 })
-  const send = async (page: string, timestamp: number) => {
-    const [key, value] = [Buffer.from(page), Buffer.from(JSON.stringify({ page }))]
-    service.broker.append(visits.name, 0, { key, value, timestamp })
-    await service.settle()
-  }
-  for (const page of ['a', 'b', 'c', 'a', 'b']) await send(page, 0)
-  await send('d', 60_000)
+  for (const page of ['a', 'b', 'c', 'a', 'b']) await visit(service, page, 0)
+  await visit(service, 'd', 60_000)
   expect(service.store.rows(perMinute.name)).toEqual([
     { page: 'a', visits: 2 },
     { page: 'b', visits: 2 },
