@@ -70,6 +70,8 @@ export class StateOfKey implements KeyedState, Evictable {
   readonly text: string
   readonly cells = new Map<number, Cell>()
   isOpen = false
+  newer: Evictable['newer']
+  older: Evictable['older']
   readonly #keeper: CellKeeper
   #last: Cell | undefined
 
