@@ -18,6 +18,8 @@ export interface ChildTask {
   readonly partitions: number
   /** Records to read before the process ends. */
   readonly records: number
+  /** Keys whose state stays in memory; of millrace only. */
+  readonly stateKeys?: number | undefined
 }
 
 /** What a measured process found. */
@@ -36,6 +38,8 @@ export interface ChildReport {
   readonly heldThirdsMb: readonly [number, number, number]
   /** What was sent to Postgres in transactions that commit batches, or were to; of millrace only. */
   readonly statements?: StatementCount | undefined
+  /** From when the group was joined to the first commit; of millrace only. */
+  readonly firstCommitMs?: number | undefined
 }
 
 /** SQL statements, however they share messages. */
@@ -51,7 +55,7 @@ export interface Meter {
   /** To be called when a record is seen; the first call starts the clock. */
   seen(): void
   /** To be called when the last record is committed: stops the clock and prints the report. */
-  finished(result: Pick<ChildReport, 'records' | 'counted' | 'statements'>): void
+  finished(result: Pick<ChildReport, 'records' | 'counted' | 'statements' | 'firstCommitMs'>): void
 }
 
 export function readTask(): ChildTask {
@@ -80,7 +84,7 @@ export function createMeter(): Meter {
       startedAt = performance.now()
       cpuAtStart = process.cpuUsage()
     },
-    finished({ records, counted, statements }) {
+    finished({ records, counted, statements, firstCommitMs }) {
       const seconds = (performance.now() - startedAt) / 1_000
       const { user, system } = process.cpuUsage(cpuAtStart)
       clearInterval(sampler)
@@ -88,7 +92,8 @@ export function createMeter(): Meter {
       const rssMb = (process.resourceUsage().maxRSS * 1_024) / bytesPerMb
       const cpuSeconds = (user + system) / 1e6
       const thirds = { rssThirdsMb: mediansOfThirds(rss), heldThirdsMb: mediansOfThirds(held) }
-      const report: ChildReport = { records, seconds, cpuSeconds, counted, rssMb, ...thirds, statements }
+      const measured = { records, seconds, cpuSeconds, counted, rssMb, ...thirds }
+      const report: ChildReport = { ...measured, statements, firstCommitMs }
       process.stdout.write(`${JSON.stringify(report)}\n`)
     },
   }

@@ -21,6 +21,12 @@ export interface Run {
   readonly workload: string
   readonly topic: string
   readonly records: number
+  /** Default: a new one. */
+  readonly group?: string
+  /** Whether the state of the run before stays. Default: it is emptied, like the tables. */
+  readonly keepsState?: boolean
+  /** Keys whose state stays in memory, where that is not the default. */
+  readonly stateKeys?: number
 }
 
 export interface Stage extends Services {
@@ -79,8 +85,13 @@ const tables = `
   )`
 
 /** What items gave to rows of the runs before. */
-const forgetTracks = `do $$ begin
-  if to_regclass('millrace.contributions') is not null then truncate millrace.contributions; end if; end $$`
+const forgetTracks = forget('contributions')
+/** What steps keep by key. */
+const forgetState = forget('state')
+
+function forget(table: string): string {
+  return `do $$ begin if to_regclass('millrace.${table}') is not null then truncate millrace.${table}; end if; end $$`
+}
 
 export async function createStage(services: Services, say: (text: string) => void): Promise<Stage> {
   const database = new pg.Client(services.url)
@@ -110,12 +121,12 @@ export async function createStage(services: Services, say: (text: string) => voi
       filled.set(records, topic)
       return topic
     },
-    async run({ side, workload, topic, records }) {
+    async run({ side, workload, topic, records, group = `bench-${runId}-${side}-${++made}`, keepsState, stateKeys }) {
       await database.query(`truncate ${Object.keys(written).join(', ')}`)
       await database.query(forgetTracks)
+      if (keepsState !== true) await database.query(forgetState)
       await database.query('checkpoint')
-      const group = `bench-${runId}-${side}-${++made}`
-      const task: ChildTask = { ...services, workload, topic, group, partitions, records }
+      const task: ChildTask = { ...services, workload, topic, group, partitions, records, stateKeys }
       const report = await runProcess(programs[side], task)
       const rate = Math.round(report.records / report.seconds).toLocaleString('en-US')
       say(`${workload} ${side}: ${rate}/s, ${report.cpuSeconds.toFixed(1)} s of CPU, ${Math.round(report.rssMb)} MB`)

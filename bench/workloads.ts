@@ -4,6 +4,7 @@ import { features } from './features.ts'
 import { measureLatency } from './latency.ts'
 import { median, type Pair, type ResultLine, resultLine, rounded, runPairs } from './pairs.ts'
 import { assertRows, type Held, type Side, type Stage } from './stage.ts'
+import { stateWorkloads } from './states.ts'
 import { windowWorkloads } from './windows.ts'
 import type { BenchOptions, Workload } from './workload.ts'
 
@@ -47,6 +48,7 @@ export const workloads: readonly Workload[] = [
     measure: measureMemory,
   },
   ...windowWorkloads,
+  ...stateWorkloads,
   ...features,
 ]
 
