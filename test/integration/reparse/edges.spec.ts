@@ -1,6 +1,6 @@
 /** What running items again does where plans and logs are not simple. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { json, type Stream, signal, stream, table, topic } from '../../../src/index.ts'
+import { json, type ProcessContext, type Stream, segment, signal, stream, table, topic } from '../../../src/index.ts'
 import { createMemoryBroker, type MemoryBroker } from '../../../src/testing/memoryBroker.ts'
 import { freshDatabase, freshName } from '../../support/services.ts'
 import { until } from '../../support/until.ts'
@@ -21,13 +21,14 @@ const all = table<{ n: number; version: number }>('all_items', { track: true })
 const parents = table<{ id: number }>('parents', { track: true })
 
 const setUp = `
-  drop table if exists sums, totals, all_items, children, parents, plain;
+  drop table if exists sums, totals, all_items, children, parents, plain, marks;
   create table sums (sum integer, first integer);
   create table totals (k text primary key, n integer, last integer);
   create table all_items (n integer, version integer);
   create table parents (id integer primary key);
   create table children (id integer, parent integer references parents);
-  create table plain (n integer);`
+  create table plain (n integer);
+  create table marks (n integer, stream text, version integer);`
 const database = await freshDatabase()
 
 let broker: MemoryBroker
@@ -149,6 +150,54 @@ describe('a break', () => {
       { id: second.id, state: 'done' },
       { id: first.id, state: 'dropped' },
     ])
+  })
+})
+
+describe('streams that trigger others, two levels deep', () => {
+  type Level = 'top' | 'middle' | 'bottom'
+  type End = 'result' | 'none' | 'ignore' | 'throw'
+  const marks = table<{ n: number; stream: string; version: number }>('marks', { track: true })
+
+  /** Each level writes `rows` rows, and ends as it is told. */
+  const cascade = (version: number, rows: number, ends: Partial<Record<Level, End>> = {}): Stream<unknown> => {
+    const level = (name: Level) => ({
+      process(item: Item, ctx: ProcessContext): Item | undefined {
+        for (let row = 0; row < rows; row += 1) ctx.write(marks, { n: item.n, stream: name, version })
+        const end = ends[name] ?? 'result'
+        if (end === 'ignore') return signal.ignore()
+        if (end === 'throw') throw new Error('falls')
+        return end === 'none' ? undefined : item
+      },
+    })
+    const bottom = segment('bottom', (given: Stream<Item>) => given.process(level('bottom')))
+    const middle = segment('middle', (given: Stream<Item>) => given.process(level('middle')).triggers(bottom))
+    return stream('items').from(items).process(level('top')).triggers(middle)
+  }
+  const left = async () =>
+    (
+      await database.query<{ stream: string; version: number; rows: number }>(
+        'select stream, version, count(*)::int as rows from marks group by 1, 2 order by stream desc, version',
+      )
+    ).map(({ stream: of, version, rows }) => `${of} v${version} ${rows}`)
+
+  test.each<[string, Partial<Record<Level, End>>, readonly string[]]>([
+    ['stands everywhere: all rows are replaced, by fewer', {}, ['top v2 1', 'middle v2 1', 'bottom v2 1']],
+    ['has no result any more: what it triggered goes, down to the last', { top: 'none' }, ['top v2 1']],
+    ['has none in the middle: what that triggered goes', { middle: 'none' }, ['top v2 1', 'middle v2 1']],
+    ['is ignored: everything stays', { top: 'ignore' }, ['top v1 2', 'middle v1 2', 'bottom v1 2']],
+    ['fails: everything stays', { top: 'throw' }, ['top v1 2', 'middle v1 2', 'bottom v1 2']],
+    [
+      'is ignored in the middle: from there on it stays',
+      { middle: 'ignore' },
+      ['top v2 1', 'middle v1 2', 'bottom v1 2'],
+    ],
+    ['fails at the bottom: that stays', { bottom: 'throw' }, ['top v2 1', 'middle v2 1', 'bottom v1 2']],
+  ])('an item that %s', async (_, ends, expected) => {
+    send(1)
+    await catchUp(cascade(1, 2), surroundings)
+    expect(await left()).toEqual(['top v1 2', 'middle v1 2', 'bottom v1 2'])
+    expect(await reparse(cascade(2, 1, ends), surroundings)).toMatchObject({ state: 'done', items: 1 })
+    expect(await left()).toEqual(expected)
   })
 })
 
