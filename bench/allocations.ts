@@ -17,6 +17,7 @@ import { json, stream, topic } from '../src/index.ts'
 import { Batch } from '../src/runtime/batch.ts'
 import { CallMemory } from '../src/runtime/callMemory.ts'
 import { Cursor } from '../src/runtime/cursor.ts'
+import { EmitBuffer } from '../src/runtime/emitBuffer.ts'
 import { Graph } from '../src/runtime/graph.ts'
 import type { TaskInput } from '../src/runtime/input.ts'
 import { InputChunk } from '../src/runtime/inputChunk.ts'
@@ -70,7 +71,7 @@ async function measure(plan: Stream<unknown>) {
   const [leaf] = leavesOf(plan)
   if (leaf === undefined) throw new Error('a plan without a stream')
   const taskPlan = taskPlanOf(leaf.name, [leaf])
-  const batch = new Batch(new WriteSet([]), taskPlan.streams)
+  const batch = new Batch(new WriteSet([], new EmitBuffer(() => undefined)), taskPlan.streams)
   const [source] = taskPlan.steps
   if (source?.kind !== 'source') throw new Error('a plan without a source')
   const input = { index: 0, source: source.source, step: source.name, isTimed: false }

@@ -53,6 +53,7 @@ export {
 export * from './codecs/index.ts'
 export type { Codec } from './core/codec.ts'
 export type { AsyncItemContext, GroupTrigger, ItemContext, ProcessContext, RunContext } from './core/context.ts'
+export type { EmitKey, EmitOptions, TombstoneOptions } from './core/emit.ts'
 export {
   type ErrorBudget,
   type ErrorPolicyOptions,
@@ -92,6 +93,7 @@ export { type BreakOptions, signal } from './core/signal.ts'
 export type { ConflictRule, OnConflict, Sink } from './core/sink.ts'
 export { type Scope, type Slot, slot } from './core/slot.ts'
 export type { BoundedSource, TopicSource } from './core/source.ts'
+export { EmittedSequences, type HeadersOfRecord } from './emittedSequences.ts'
 export { KeyedStream, type Reduced, WindowedStream } from './keyedStream.ts'
 export { type EvaluateOptions, type Evaluation, evaluate } from './service/evaluate.ts'
 export {

@@ -271,15 +271,28 @@ export class Stream<out Out> {
     sink: Sink<Row>,
   ): Stream<Out>
   to<Row extends object>(sink: Sink<Row>, row: (value: Out, ctx: ItemContext) => NoInfer<Row>): Stream<Out>
-  to(sink: Sink<never>, row?: (value: Out, ctx: ItemContext) => object): Stream<Out> {
-    if (sink.kind !== 'table') {
-      throw new PlanError('MR-PLAN-LATER', {
-        what: 'to(topic) is not in this release: rows can be written to a table() only',
-        place: { stream: this.name },
-      })
-    }
-    const toRow = row as ((value: unknown, ctx: ItemContext) => object) | undefined
-    const written = this.#stream<Out>(this.#node(`to:${sink.name}`, { kind: 'sink', sink, row: toRow }))
+  /**
+   * Writes a record to a topic for each value, and passes the value on. It commits with the item's rows and is sent then: exactly once for
+   * readers that drop repeats, see {@link EmittedSequences}.
+   *
+   * @example
+   * flights.to(topic('delays', json<Flight>(), { key: (flight) => flight.origin }))
+   *
+   * *Emits* the value as it came. *On ignore, break or a throw*, also in a later step, the record is not sent.
+   *
+   * @param target where to: `topic(…)`
+   * @param make makes the value of the record; without it the value is that
+   */
+  to<T>(
+    this: Out extends T
+      ? Stream<Out>
+      : StreamTypeError<'to(topic) needs a stream of the values of that topic; pass a function that makes the value: to(topic, (value) => …)'>,
+    target: TopicSource<T>,
+  ): Stream<Out>
+  to<T>(target: TopicSource<T>, make: (value: Out, ctx: ItemContext) => NoInfer<T>): Stream<Out>
+  to(target: Sink<never> | TopicSource<unknown>, make?: (value: Out, ctx: ItemContext) => unknown): Stream<Out> {
+    const node = this.#node(`to:${target.name}`, writerOf(target, make as Make | undefined))
+    const written = this.#stream<Out>(node)
     writing.add(new WeakRef<Stream<unknown>>(written))
     return written
   }
@@ -332,7 +345,7 @@ export class Stream<out Out> {
       })
     }
     const renamed = this.#stream<Out>({ ...this.node, name: `${this.parts.prefix}${step}` })
-    if (this.node.kind === 'sink') {
+    if (this.node.kind === 'sink' || this.node.kind === 'emit') {
       planned.add(this.node)
       writing.add(new WeakRef<Stream<unknown>>(renamed))
     }
@@ -525,6 +538,17 @@ export class ResultStream<out Out, In> extends Stream<Out> {
   override named(step: string): ResultStream<Out, In> {
     return new ResultStream<Out, In>({ ...this.parts, node: super.named(step).node })
   }
+}
+
+type Make = (value: unknown, ctx: ItemContext) => unknown
+
+function writerOf(target: Sink<never> | TopicSource<unknown>, make: Make | undefined) {
+  if (target.kind === 'topic') return { kind: 'emit', topic: target, value: make } as const
+  return {
+    kind: 'sink',
+    sink: target,
+    row: make as ((value: unknown, ctx: ItemContext) => object) | undefined,
+  } as const
 }
 
 function foreignSegment(stream: string, segment: string): PlanError {

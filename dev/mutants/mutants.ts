@@ -22,6 +22,7 @@ const closing = 'src/runtime/closeBatch.ts'
 const store = ['test/integration/postgres/store.spec.ts']
 const lost = ['test/integration/postgres/lost.spec.ts']
 const laws = ['test/runtime']
+const emits = ['test/runtime/emit.spec.ts', 'test/runtime/emitLaw.spec.ts']
 
 export const mutants: readonly Mutant[] = [
   {
@@ -283,5 +284,33 @@ export const mutants: readonly Mutant[] = [
     find: 'newest.filter(([, time]) => Number.isFinite(time))',
     replace: 'newest.filter(([, time]) => Number.isNaN(time))',
     tests: ['test/runtime/stateLaw.spec.ts'],
+  },
+  {
+    name: 'what was committed and not sent is not sent again',
+    file: 'src/runtime/relay.ts',
+    find: 'this.#send(emits)',
+    replace: 'void emits',
+    tests: emits,
+  },
+  {
+    name: 'a batch commits before the one before is sent',
+    file: closing,
+    find: 'await relay.settled()',
+    replace: '',
+    tests: emits,
+  },
+  {
+    name: 'a record is taken out of the outbox before it is acknowledged',
+    file: 'src/runtime/relay.ts',
+    find: 'this.#acknowledge(upTo)',
+    replace: 'this.#acknowledge(upTo + 3)',
+    tests: emits,
+  },
+  {
+    name: 'an item that fell for a refused row emits all the same',
+    file: 'src/runtime/relay.ts',
+    find: 'asAppended && !batch.hasFallen',
+    replace: 'asAppended',
+    tests: emits,
   },
 ]

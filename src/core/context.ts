@@ -1,8 +1,10 @@
 /** What a callback is given beside the value. Valid during the callback only. */
+import type { EmitOptions, TombstoneOptions } from './emit.ts'
 import type { Logger } from './logger.ts'
 import type { RecordView } from './record.ts'
 import type { Sink } from './sink.ts'
 import type { Scope } from './slot.ts'
+import type { TopicSource } from './source.ts'
 
 /** Why a group was closed. */
 export type GroupTrigger = 'size' | 'time' | 'flush'
@@ -27,6 +29,10 @@ export interface ScopeViews extends SharedScopeViews {
 interface WritingContext {
   /** Writes a row in the item's name: it commits, and is undone, with the item. */
   write<Row extends object>(sink: Sink<Row>, row: Row): void
+  /** Writes a record to a topic in the item's name: it is sent when the item has committed, and never when it is undone. */
+  write<T>(topic: TopicSource<T>, value: NoInfer<T & {}>, options?: EmitOptions): void
+  /** Takes away what a topic has of a key. */
+  write(topic: TopicSource<unknown>, value: null, options: TombstoneOptions): void
   /** Logs with stream, step and position. */
   readonly log: Logger
 }

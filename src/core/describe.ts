@@ -51,7 +51,7 @@ export function planToMermaid(leaves: readonly PlanLeaf[]): string {
     lines.push(`  subgraph ${quoted(`stream ${name}`)}`)
     for (const node of nodes) {
       const label = quoted([names.get(node), detailOf(node)].filter((part) => part !== '').join('<br/>'))
-      const [open, close] = node.kind === 'source' || node.kind === 'sink' ? ['[(', ')]'] : ['[', ']']
+      const [open, close] = ['source', 'sink', 'emit'].includes(node.kind) ? ['[(', ')]'] : ['[', ']']
       lines.push(`    ${ids.get(node)}${open}${label}${close}`)
     }
     for (const node of nodes) {
@@ -97,6 +97,8 @@ function detailOf(node: PlanNode): string {
       return node.operator.detail ?? ''
     case 'sink':
       return `table ${node.sink.name}${node.sink.key.length === 0 ? '' : `, upsert by ${node.sink.key.join(', ')}`}`
+    case 'emit':
+      return `topic ${node.topic.name}, ${node.topic.codec.name}`
     case 'branch':
       return ''
     case 'port':

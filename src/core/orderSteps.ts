@@ -23,6 +23,8 @@ function reasonOf(node: PlanNode): string | undefined {
         return 'its scopes hold what the items of the replay leave there, and no others'
       if (node.operator.kind === 'batch') return 'its groups are made of the items of the replay'
       return undefined
+    case 'emit':
+      return 'its records come later than those of items behind it'
     case 'rx':
       return 'RxJS sees the items later than others'
     default:

@@ -38,6 +38,13 @@ export interface SinkNode extends NodeBase {
   readonly row: ((value: unknown, ctx: ItemContext) => object) | undefined
 }
 
+/** Writes a record to a topic for each value, and passes the value on. */
+export interface EmitNode extends NodeBase {
+  readonly kind: 'emit'
+  readonly topic: TopicSource<unknown>
+  readonly value: ((value: unknown, ctx: ItemContext) => unknown) | undefined
+}
+
 /** Decides for each value by which of its two ports it leaves. */
 export interface BranchNode extends NodeBase {
   readonly kind: 'branch'
@@ -82,6 +89,7 @@ export type PlanNode =
   | SourceNode
   | OperatorNode
   | SinkNode
+  | EmitNode
   | BranchNode
   | PortNode
   | MergeNode
@@ -181,6 +189,8 @@ export function callbacksOf(node: PlanNode): readonly unknown[] {
       return node.operator.callbacks ?? []
     case 'sink':
       return node.row === undefined ? [] : [node.row]
+    case 'emit':
+      return [node.value, node.topic.key].filter((callback) => callback !== undefined)
     case 'branch':
       return [node.predicate]
     case 'rx':

@@ -26,19 +26,20 @@ export interface Sink<in Row> {
   readonly row?: (row: Row) => void
 }
 
-/**
- * The rows of one sink in one open batch, with the owner of each: an item's index, or a group's number below 0.
- * A row is converted when it is appended, so a value that does not fit blames its own item.
- */
-export interface RowBuffer {
-  readonly sink: Sink<never>
+/** Part of the write set of one open batch, with the owner of each entry: an item's index, or a group's number below 0. */
+export interface OwnedEntries {
   readonly length: number
   /** Bytes kept in memory, for back-pressure. */
   readonly byteSize: number
+  /** Drops every entry from `length` on: the way back to a savepoint. */
+  truncate(length: number): void
+  /** Calls back for the owner of every entry. */
+  eachOwner(callback: (owner: number) => void): void
+}
+
+/** The rows of one sink. A row is converted when it is appended, so a value that does not fit blames its own item. */
+export interface RowBuffer extends OwnedEntries {
+  readonly sink: Sink<never>
   /** @throws ItemError when a value cannot be written at all; StoreError when the row has a column that the table lacks. */
   append(row: object, owner: number): void
-  /** Drops every row from `length` on: the way back to a savepoint. */
-  truncate(length: number): void
-  /** Calls back for the owner of every row. */
-  eachOwner(callback: (owner: number) => void): void
 }

@@ -7,6 +7,7 @@
  * which any client can run. What a bounded source holds comes through the same port, as one partition that ends.
  */
 import type { Codec } from './codec.ts'
+import type { EmitKey } from './emit.ts'
 import type { RecordChunk } from './record.ts'
 
 /** A topic as a plan names it. Made by `topic()`. */
@@ -16,6 +17,8 @@ export interface TopicSource<out T> {
   readonly codec: Codec<T>
   /** What null values do: `skip` counts and drops them, `pass` lets them through as null. */
   readonly tombstones: 'skip' | 'pass'
+  /** Where it is written: makes the key of a record from its value. */
+  readonly key: ((value: unknown) => EmitKey) | undefined
 }
 
 /** What a bounded source reads. */

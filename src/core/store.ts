@@ -11,6 +11,7 @@
  * - The collector takes any bytes and any text.
  * - State that is not as the batch knew it makes `commit` throw {@link StateStaleError}: the batch is then run again on what is there.
  */
+import type { EmitRequest, Outbox } from './emit.ts'
 import { UnavailableError } from './errors.ts'
 import type { RowBuffer, Sink } from './sink.ts'
 import type { StateChanges, StateStore } from './stateStore.ts'
@@ -187,6 +188,8 @@ export interface CommitRequest {
   readonly settled: readonly Settlement[]
   /** State that the batch has changed, for each step that has changed any. */
   readonly state?: readonly StateChanges[] | undefined
+  /** What the batch emits: it goes into the outbox. */
+  readonly emits?: EmitRequest | undefined
   /** How far event time has come; where it is not said, it stays. */
   readonly watermarks?: string | undefined
   /** Error counters of the task from now on. */
@@ -226,6 +229,8 @@ export class RowsRefused extends Error {
 export interface Store {
   /** State of keyed steps. What a batch changes of it goes through `commit`. */
   readonly state: StateStore
+  /** Emits that have committed and are perhaps not sent. */
+  readonly outbox: Outbox
   /** Checks the surroundings and every sink, and makes what is missing of millrace's own tables. */
   open(sinks: readonly Sink<never>[]): Promise<void>
   /** Buffers for one task, one for each sink, in the order of `sinks`. */

@@ -49,7 +49,7 @@ function textOf({ code, cause }: Verdict, { settings, sightings }: ErrorContext)
     case 'MR-KAFKA-AUTHORIZATION':
       return {
         what: `Kafka does not allow this client what it needs: ${said}`,
-        why: 'It needs Describe and Read on the topics and Read on the group.',
+        why: 'It needs Describe and Read on the topics that it reads, Read on the group, and Describe and Write on the topics that it writes to.',
         fix: `Add an ACL for ${settings.sasl ? `the user "${settings.sasl.username}"` : 'this client'} and the group "${settings.groupId}".`,
       }
     case 'MR-KAFKA-GROUP-PROTOCOL':
@@ -73,6 +73,24 @@ function textOf({ code, cause }: Verdict, { settings, sightings }: ErrorContext)
       return { what: `the brokers are too old: ${said}`, fix: 'Kafka 2.3 and newer are supported.' }
     case 'MR-KAFKA-TOPIC-MISSING':
       return { what: `a topic does not exist: ${said}`, fix: 'Create it, or correct its name in the plan.' }
+    case 'MR-KAFKA-REPLICAS':
+      return {
+        what: `Kafka did not take what was written: ${said}`,
+        why: 'Fewer replicas of the partition are in sync than min.insync.replicas of the topic asks for.',
+        fix: 'See which brokers are down. What was committed waits in millrace.outbox, and is sent after the next start.',
+      }
+    case 'MR-KAFKA-RECORD-SIZE':
+      return {
+        what: `Kafka did not take a record for its size: ${said}`,
+        why: 'The limits of topic and broker are max.message.bytes and message.max.bytes. One that is lower than when the service started lets through what then fails.',
+        fix: 'Raise the limit of the topic and start again: what was committed waits in millrace.outbox.',
+      }
+    case 'MR-KAFKA-RECORD':
+      return {
+        what: `Kafka refused a record: ${said}`,
+        why: 'A compacted topic takes none without a key; timestamps may lie as far off as message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic say.',
+        fix: 'Change the topic and start again: what was committed waits in millrace.outbox.',
+      }
     case 'MR-KAFKA-CORRUPT':
       return {
         what: `Kafka says that a record is corrupt: ${said}`,

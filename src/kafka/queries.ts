@@ -3,6 +3,7 @@
  * a join for as long as a rebalance lasts. Opened by the first question.
  */
 import type { Clock } from '../core/clock.ts'
+import type { TopicShape } from '../core/emit.ts'
 import { UnavailableError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RecordChunk } from '../core/record.ts'
@@ -20,9 +21,15 @@ const earliest = -2
 const latest = -1
 const readCommitted = 1
 const outOfRange = 1
+const topicResource = 2
+const usualMaxMessageBytes = 1_048_588
 
 interface ListedOffsets {
   readonly responses: readonly { readonly partitions: readonly { readonly offset: string | number }[] }[]
+}
+
+interface DescribedConfigs {
+  readonly resources: readonly { readonly configEntries: readonly { readonly configValue: string }[] }[]
 }
 
 interface FetchedOffsets {
@@ -100,6 +107,27 @@ export class Queries {
       deadlineMs,
       signal,
     )
+  }
+
+  /** What has to be known of a topic that is written, and that was asked for by `requireTopics`. */
+  async shapeOf(topic: string): Promise<TopicShape> {
+    const partitions = this.#connections.partitionsOf(topic).length
+    return { partitions, maxRecordBytes: await this.#maxMessageBytes(topic) }
+  }
+
+  /** Not every client may ask; what is usual is then taken for true, and a broker that takes less says so. */
+  async #maxMessageBytes(topic: string): Promise<number> {
+    try {
+      const { resources } = await this.#ask(async () => {
+        const broker = await this.#connections.cluster.brokerPool.findConnectedBroker()
+        const asked = { type: topicResource, name: topic, configNames: ['max.message.bytes'] }
+        return this.#connections.request<DescribedConfigs>(broker, 'DescribeConfigs', { resources: [asked] })
+      })
+      const bytes = Number(resources[0]?.configEntries[0]?.configValue)
+      return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : usualMaxMessageBytes
+    } catch {
+      return usualMaxMessageBytes
+    }
   }
 
   /** Leaves the group for a member; the way out when its own connection waits for a join. */

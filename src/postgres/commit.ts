@@ -1,5 +1,6 @@
 /**
- * The one commit. Its order is a law: fence and progress; state; tables, what a foreign key points to first; collector; COMMIT.
+ * The one commit. Its order is a law: fence and progress; state; tables, what a foreign key points to first; collector;
+ * outbox; COMMIT.
  *
  * - The fence is the first statement and raises in the database.
  * - COMMIT counts as done when the server says COMMIT: after an error that went unnoticed it says ROLLBACK, without one.
@@ -19,6 +20,7 @@ import { inTransactionMatchCollected } from './collectedBefore.ts'
 import { inTransactionCollect, inTransactionSettle } from './collector.ts'
 import type { Connections, Link } from './connections.ts'
 import { causeOf, inTransactionFindGuilty, isRefusal, surelyGuilty } from './guilt.ts'
+import { inTransactionEmit } from './outbox.ts'
 import { beginFenced, type InDoubt, isReleased, lookInDoubt } from './progress.ts'
 import { inPlaceBuffer, inTransactionCopy, savepointRows } from './refuseInPlace.ts'
 import type { PostgresTarget } from './settings.ts'
@@ -101,6 +103,7 @@ async function attemptCommit(
       const counted = request.budget === given.budget ? undefined : { budget: request.budget, stream, partition }
       await inTransactionCollect(link, app, collected, maxKeptValueBytes, counted)
       await inTransactionSettle(link, settled, maxKeptValueBytes)
+      if (request.emits !== undefined) await inTransactionEmit(link, request.claim.task, request.emits)
     } catch (error) {
       await link.rollback()
       if (error instanceof RowsRefused) return { kind: 'refused', refused: error }

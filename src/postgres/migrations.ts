@@ -1,4 +1,5 @@
 /** millrace's own tables and functions, in the schema `millrace`. A migration that was released is never changed. */
+import { outboxSchema } from './outboxSchema.ts'
 import { shadowSchema } from './shadow/shadowSchema.ts'
 import { stateSchema } from './stateSchema.ts'
 import { stateWritesSchema } from './stateWritesSchema.ts'
@@ -276,6 +277,7 @@ export const schemaSteps: readonly SchemaStep[] = [
   { name: '0003_tracking', sql: trackingSchema },
   { name: '0004_state', sql: stateSchema },
   { name: '0005_shadows', sql: shadowSchema },
+  { name: '0006_outbox', sql: outboxSchema },
   { name: '0007_state_writes', sql: stateWritesSchema },
 ]
 

@@ -1,3 +1,4 @@
+import type { Outbox } from '../core/emit.ts'
 import { InternalError } from '../core/errors.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type {
@@ -17,6 +18,7 @@ import { Connections, type Link } from './connections.ts'
 import { CopyBuffer } from './copyBuffer.ts'
 import { trailFor } from './keyTrail.ts'
 import { migrate } from './migrate.ts'
+import { PostgresOutbox } from './outbox.ts'
 import { checkSurroundings } from './preconditions.ts'
 import { claimTask, readProgress } from './progress.ts'
 import { type PostgresSettings, postgresTarget } from './settings.ts'
@@ -48,6 +50,7 @@ type TableFor = (link: Link, name: string) => Promise<string>
 /** The store over given connections; {@link createPostgresStore} makes them. */
 export class PostgresStore implements Store {
   readonly state: PostgresState
+  readonly outbox: Outbox
   readonly #connections: Connections
   readonly #bound = new Map<Sink<never>, BoundSink>()
   #tracked = new TrackedTasks()
@@ -57,6 +60,7 @@ export class PostgresStore implements Store {
     this.#connections = connections
     this.#tableFor = tableFor
     this.state = new PostgresState(connections)
+    this.outbox = new PostgresOutbox(connections)
   }
 
   async open(sinks: readonly Sink<never>[]): Promise<void> {
@@ -83,7 +87,14 @@ export class PostgresStore implements Store {
 
   async removeProgress(app: string): Promise<void> {
     await this.#connections.use('forgetting progress', (link) =>
-      link.query('delete from millrace.progress where app = $1', [app]),
+      // Of tasks of which something could not be sent, the numbers stay.
+      link.query(
+        `with emitters as (
+           delete from millrace.emitters e
+           where e.app = $1 and not exists (select from millrace.outbox o where o.emitter = e.id)
+         ) delete from millrace.progress where app = $1`,
+        [app],
+      ),
     )
   }
 

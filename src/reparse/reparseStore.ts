@@ -2,6 +2,7 @@
  * The store as the tasks of a reparse see it: they are the stream's own, but for their progress, which is kept under a name of the
  * reparse, and their commits, which put what items make now in the place of what they have made before.
  */
+import type { Outbox } from '../core/emit.ts'
 import { StoreError } from '../core/errors.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { StateStore } from '../core/stateStore.ts'
@@ -10,12 +11,14 @@ import { reparseStream } from '../postgres/reparseAdmin.ts'
 
 export class ReparseStore implements Store {
   readonly state: StateStore
+  readonly outbox: Outbox
   readonly #store: Store
   readonly #id: number
 
   constructor(store: Store, id: number) {
     this.#store = store
     this.state = store.state
+    this.outbox = store.outbox
     this.#id = id
   }
 

@@ -12,6 +12,7 @@ import type { OldRows, Reparse, ReparseAdmin, ReparseRange } from '../postgres/r
 import type { Batch } from '../runtime/batch.ts'
 import type { BatchEnd } from '../runtime/closeBatch.ts'
 import { Runner, type RunnerSettings } from '../runtime/runner.ts'
+import { droppingWriter } from '../runtime/standInWriters.ts'
 import type { CommitLimits, CommitReport, Task } from '../runtime/task.ts'
 import type { ReparsePlan } from './planReparse.ts'
 import { type Gap, RangeClient } from './rangeClient.ts'
@@ -111,6 +112,7 @@ class RunningReparse {
       leaves,
       client,
       store: new ReparseStore(parts.store, reparse.id),
+      writer: droppingWriter,
       limits: parts.limits,
       buffer: parts.buffer,
       from: 'earliest',

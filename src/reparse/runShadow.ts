@@ -12,6 +12,7 @@ import { shadowApp } from '../postgres/shadow/bookkeeping.ts'
 import { type ShadowAdmin, swapPatienceMs } from '../postgres/shadow/shadowAdmin.ts'
 import type { Shadow } from '../postgres/shadow/shadowTables.ts'
 import { Runner } from '../runtime/runner.ts'
+import { droppingWriter } from '../runtime/standInWriters.ts'
 import type { CommitReport, Task } from '../runtime/task.ts'
 import type { ShadowPlan } from './planShadow.ts'
 import { MovableEnd, RangeClient } from './rangeClient.ts'
@@ -172,6 +173,7 @@ class RunningShadow {
       leaves: this.#plan.leaves,
       client,
       store,
+      writer: droppingWriter,
       limits,
       buffer,
       from: 'earliest',

@@ -75,6 +75,7 @@ export function notesOf(leaves: readonly PlanLeaf[]): string[] {
 }
 
 function noteOf(node: PlanNode): string | undefined {
+  if (node.kind === 'emit') return `what topic "${node.topic.name}" was sent stays there, and nothing is sent again`
   if (node.kind !== 'operator') return undefined
   switch (node.operator.kind) {
     case 'batch':

@@ -12,6 +12,7 @@ import { itemOf } from './owner.ts'
 import { settle, swallowedSignal } from './settle.ts'
 import type { TaskInfo } from './taskInfo.ts'
 import { timedAnswer } from './timedAnswer.ts'
+import { write } from './write.ts'
 
 export class AsyncCalls implements AsyncStep {
   readonly name: string
@@ -84,7 +85,7 @@ export class AsyncCalls implements AsyncStep {
       batch.step = this.name
       if (effects.slots.size > 0) batch.scopes.set(owner, new Map(effects.slots))
       try {
-        for (const { sink, row } of effects.writes) batch.bufferFor(sink).append(row, owner)
+        for (const held of effects.writes) write(batch, owner, held)
         if ('thrown' in answer) throw answer.thrown
       } catch (thrown) {
         settle(batch, owner, thrown)

@@ -4,7 +4,15 @@ import { InternalError, PlanError } from '../core/errors.ts'
 import type { EventTime } from '../core/keyed.ts'
 import type { FlushHooks, Next, Step } from '../core/operator.ts'
 import { Outcome } from '../core/outcome.ts'
-import { type BranchNode, feedersOf, nameSteps, type PlanNode, type SinkNode, stepsOf } from '../core/plan.ts'
+import {
+  type BranchNode,
+  type EmitNode,
+  feedersOf,
+  nameSteps,
+  type PlanNode,
+  type SinkNode,
+  stepsOf,
+} from '../core/plan.ts'
 import { syncWatch } from '../core/signal.ts'
 import { AsyncCalls } from './asyncCalls.ts'
 import { AsyncBarrier, type Barrier, MergeBarrier, RxBarrier } from './barriers.ts'
@@ -21,6 +29,7 @@ import { swallowedSignal } from './settle.ts'
 import { DependsBarrier, dependentEntry, TriggerBarrier } from './streamBarriers.ts'
 import type { TaskInfo } from './taskInfo.ts'
 import type { TaskPlan } from './taskStreams.ts'
+import { write } from './write.ts'
 
 /** A barrier with everything behind it up to the next one; the first stage has none. */
 export interface Stage {
@@ -111,6 +120,8 @@ export function attachPlan(
         return outlet
       case 'sink':
         return attachSink(node, outlet, step(), batch)
+      case 'emit':
+        return attachEmit(node, outlet, step(), batch)
       case 'merge':
         return isBarrier.has(node) ? behind(new MergeBarrier(batch, info, outlet)) : outlet
       case 'rx':
@@ -311,6 +322,15 @@ function attachTime(
     step.enter()
     const read = times.read(value, owner)
     if (time.of !== undefined) batch.noteTime(itemOf(owner), read)
+    next(value, owner)
+  }
+}
+
+function attachEmit(node: EmitNode, next: Next<unknown>, step: Step, batch: Batch): Next<unknown> {
+  const { topic, value: make } = node
+  return (value, owner) => {
+    step.enter()
+    write(batch, owner, { to: topic, value: make === undefined ? value : make(value, step.ctx) })
     next(value, owner)
   }
 }

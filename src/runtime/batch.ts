@@ -546,7 +546,7 @@ export class Batch {
 
   /** Grows with everything that callbacks write and do to shared scopes: tells whether one of them did anything. */
   get traces(): number {
-    return this.writeSet.rows + this.shared.touches
+    return this.writeSet.length + this.shared.touches
   }
 
   interruptWith(interrupt: Interrupt): void {

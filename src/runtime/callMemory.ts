@@ -5,14 +5,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { deserialize, serialize } from 'node:v8'
 import { Signal } from '../core/signal.ts'
-import type { Sink } from '../core/sink.ts'
 import type { SlotValues } from './sharedScopes.ts'
+import type { Write } from './write.ts'
 
 export type Answer = { readonly value: unknown } | { readonly thrown: unknown }
 
 /** What an asynchronous callback did besides answering; takes effect in the item's turn. */
 export interface HeldEffects {
-  readonly writes: readonly { readonly sink: Sink<never>; readonly row: object }[]
+  readonly writes: readonly Write[]
   readonly slots: SlotValues
 }
 

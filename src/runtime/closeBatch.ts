@@ -8,6 +8,7 @@
 import { sleep } from '../core/clock.ts'
 import { InternalError, MillraceError, messageOf, StoreError, UnavailableError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
+import type { OwnedEntries } from '../core/sink.ts'
 import { type AfterRefusal, type Claim, RowsRefused, StateStaleError, type Store } from '../core/store.ts'
 import { applyParking, applyRetries, type BudgetAfter, budgetAfter, capParking } from './applyPolicy.ts'
 import type { Batch, Interrupt } from './batch.ts'
@@ -20,6 +21,7 @@ import { itemOf } from './owner.ts'
 import { pauseBeforeRetry, retries } from './patience.ts'
 import { progressAfter } from './position.ts'
 import { fallFor, RefusedInPlace } from './refusedInPlace.ts'
+import type { Relay } from './relay.ts'
 import { ownInput, placeOf, type TaskInfo } from './taskInfo.ts'
 
 /** Refusals in one batch after which it is cut before the guilty item: what comes before is known to be good. */
@@ -32,6 +34,7 @@ export interface BatchEnd {
   readonly items: number
   readonly outcomes: OutcomeCounts
   readonly rows: number
+  readonly emits: number
   /** Values that came too late, or their shares in windows. */
   readonly late: number
   readonly ignored: ReadonlyMap<string, number>
@@ -60,6 +63,8 @@ interface Closing {
   readonly store: Store
   readonly claim: Claim
   readonly memory: CallMemory
+  /** Sends what the batch before has emitted, and then what this one emits. */
+  readonly relay: Relay
   /** Whether somebody else has the partition by now: then nothing is begun any more. */
   settled(): boolean
   /** Told before and after the pause between two tries. */
@@ -94,6 +99,7 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
       }
       isStable = true
       const end = await commit(closing, budget, { inPlace })
+      if (end === undefined) return undefined
       return { ...end, setbacks: refusals + batch.doubts, cut: batch.isCut, broke: brokeOff(closing) }
     } catch (error) {
       if (error instanceof RowsRefused) {
@@ -153,11 +159,11 @@ async function stabilise(closing: Closing): Promise<AskedToRetry | undefined> {
 }
 
 /**
- * Looks at the tables that callbacks wrote to and no step names. Says whether all their rows fit; those that do not fall
- * where they are written, in the replay that has to follow.
+ * Looks at the tables and topics that callbacks wrote to and no step names. Says whether all that they wrote fits; what does not falls
+ * where it is written, in the replay that has to follow.
  */
-async function openUnchecked({ batch: { writeSet }, store }: Closing): Promise<boolean> {
-  let fit = true
+async function openUnchecked({ batch: { writeSet }, store, relay }: Closing): Promise<boolean> {
+  let fit = await relay.open(writeSet.emits)
   for (const unchecked of writeSet.unchecked) {
     const { sink } = unchecked
     await store.open([sink])
@@ -201,7 +207,10 @@ async function commit(
   { budget, halt }: BudgetAfter,
   { isTrial = false, inPlace }: { readonly isTrial?: boolean; readonly inPlace?: RefusedInPlace } = {},
 ) {
-  const { batch, graph, info, store, claim, memory } = closing
+  const { batch, graph, info, store, claim, memory, relay } = closing
+  // All of the batch before has to be sent, so that the outbox holds no more than one.
+  await relay.settled()
+  if (closing.settled()) return undefined
   const before = claim.progress
   const progress = batch.waiting === undefined ? progressAfter(batch, before) : before
   let beside: AfterRefusal = {
@@ -218,7 +227,9 @@ async function commit(
     standingRows(batch) === 0 &&
     beside.collected.length === 0 &&
     beside.settled.length === 0 &&
-    state.length === 0
+    state.length === 0 &&
+    standing(batch, batch.writeSet.emits) === 0
+  const allInOrder = graph.itemwise && !batch.hasFallen && batch.limit >= batch.size
   if (!nothingNew) {
     await store.commit({
       claim,
@@ -226,12 +237,13 @@ async function commit(
       buffers: batch.writeSet.buffers,
       position: (owner) => batch.position(owner),
       order: batch.streams.length === 1 ? undefined : (owner) => batch.order(owner),
-      allInOrder: graph.itemwise && !batch.hasFallen && batch.limit >= batch.size,
+      allInOrder,
       origins: originsOf(batch, info),
       again: batch.waiting !== undefined,
       isTrial,
       ...beside,
       state,
+      emits: relay.request(batch, allInOrder),
       watermarks: graph.watermarks(),
       halted,
       refuse: (refusal) => {
@@ -245,12 +257,14 @@ async function commit(
     claim.progress = progress
     claim.budget = beside.budget
     claim.halted = halted
+    relay.committed()
   }
   const { late } = graph
   return {
     items,
     outcomes: batch.countOutcomes(),
     rows: standingRows(batch),
+    emits: standing(batch, batch.writeSet.emits),
     late,
     ignored: ignoredReasons(batch),
     streams: streamOutcomes(batch),
@@ -353,15 +367,16 @@ function askedToRetry({ batch, info }: Closing, { cause, step, owner }: AskedToR
 
 /** Rows that commit: those of undone owners are in the buffers, too. */
 function standingRows(batch: Batch): number {
-  const { writeSet } = batch
-  if (!batch.hasFallen && batch.limit >= batch.size && batch.waiting === undefined) return writeSet.rows
-  let rows = 0
-  for (const buffer of writeSet.buffers) {
-    buffer.eachOwner((owner) => {
-      if (batch.position(owner) !== undefined) rows++
-    })
-  }
-  return rows
+  return batch.writeSet.buffers.reduce((sum, buffer) => sum + standing(batch, buffer), 0)
+}
+
+function standing(batch: Batch, entries: OwnedEntries): number {
+  if (!batch.hasFallen && batch.limit >= batch.size && batch.waiting === undefined) return entries.length
+  let count = 0
+  entries.eachOwner((owner) => {
+    if (batch.position(owner) !== undefined) count++
+  })
+  return count
 }
 
 function streamOutcomes(batch: Batch): BatchEnd['streams'] {

@@ -7,10 +7,10 @@ import type {
   RunContext,
   ScopeViews,
 } from '../core/context.ts'
+import type { EmitOptions } from '../core/emit.ts'
 import { PlanError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RecordChunk, RecordView } from '../core/record.ts'
-import type { Sink } from '../core/sink.ts'
 import type { Scope } from '../core/slot.ts'
 import type { Batch } from './batch.ts'
 import { answerOf, type CallMemory, type HeldEffects, noEffects } from './callMemory.ts'
@@ -18,6 +18,7 @@ import { itemOf, noItem } from './owner.ts'
 import { ItemScope, SharedScope, slotsOf } from './scopes.ts'
 import type { SlotValues } from './sharedScopes.ts'
 import { placeOf, type TaskInfo } from './taskInfo.ts'
+import { type Target, type Write, write } from './write.ts'
 
 class LocatedRecord implements RecordView {
   readonly #chunk: RecordChunk
@@ -113,8 +114,8 @@ export class StepContext implements ItemContext {
     const owner = this.owner()
     return owner < 0 ? this.batch.groupOf(owner).trigger : undefined
   }
-  write(sink: Sink<never>, row: object): void {
-    this.batch.bufferFor(sink).append(row, this.owner())
+  write(to: Target, value: unknown, options?: EmitOptions): void {
+    write(this.batch, this.owner(), { to, value, options })
   }
 
   protected owner(): number {
@@ -206,7 +207,7 @@ export class CallContext implements AsyncItemContext {
   readonly #info: TaskInfo
   readonly #step: string
   readonly #owner: number
-  readonly #writes: { sink: Sink<never>; row: object }[] = []
+  readonly #writes: Write[] = []
   readonly #slots: SlotValues
   #sealed = false
 
@@ -244,9 +245,9 @@ export class CallContext implements AsyncItemContext {
     this.#open()
     return recordsOf(this.#batch, this.#owner)
   }
-  write(sink: Sink<never>, row: object): void {
+  write(to: Target, value: unknown, options?: EmitOptions): void {
     this.#open()
-    this.#writes.push({ sink, row })
+    this.#writes.push({ to, value, options })
   }
 
   /** Ends the context and gives what it held. */

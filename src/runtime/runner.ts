@@ -7,11 +7,19 @@
  */
 import { type Clock, sleep } from '../core/clock.ts'
 import { byStream, describePlan } from '../core/describe.ts'
+import type { TopicWriter } from '../core/emit.ts'
 import { defaultErrorPolicy, type ErrorPolicy } from '../core/errorPolicy.ts'
-import { FenceLostError, FenceReleasedError, messageOf, PlanError, SettingsError } from '../core/errors.ts'
+import {
+  FenceLostError,
+  FenceReleasedError,
+  MillraceError,
+  messageOf,
+  PlanError,
+  SettingsError,
+} from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { orderSteps } from '../core/orderSteps.ts'
-import { type PlanLeaf, type SinkNode, type SourceNode, sourceNodesOf } from '../core/plan.ts'
+import { nameSteps, type PlanLeaf, type SinkNode, type SourceNode, sourceNodesOf } from '../core/plan.ts'
 import { planHash } from '../core/planHash.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition, Assignment, Source, SourceClient } from '../core/source.ts'
@@ -21,6 +29,7 @@ import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
 import type { BatchEnd } from './closeBatch.ts'
 import { Cursor } from './cursor.ts'
+import { noWriter } from './standInWriters.ts'
 import { StateCache } from './stateCache.ts'
 import { type CommitLimits, type CommitReport, Task } from './task.ts'
 import { stateStepsOf, type TaskPlan, taskPlanOf } from './taskStreams.ts'
@@ -37,6 +46,8 @@ export interface RunnerSettings {
   readonly leaves: readonly PlanLeaf[]
   readonly client: SourceClient
   readonly store: Store
+  /** Where emits are sent. Default: nowhere, and a plan that writes to topics is refused. */
+  readonly writer?: TopicWriter | undefined
   readonly limits: CommitLimits
   /** What all tasks together may hold in records. */
   readonly buffer: { readonly maxBytes: number; readonly maxItems: number }
@@ -80,11 +91,14 @@ interface StreamPlan {
   /** What it reads: its own source first, then those that it is joined with. */
   readonly sources: readonly SourceNode[]
   readonly sinks: readonly Sink<never>[]
+  /** The topics that are written, by the steps that do. */
+  readonly written: ReadonlyMap<string, string>
 }
 
 export class Runner {
   readonly #settings: RunnerSettings
   readonly #streams: readonly StreamPlan[]
+  readonly #writer: TopicWriter
   readonly #budget: Budget
   readonly #cursor: Cursor
   readonly #stateCache: StateCache
@@ -99,6 +113,7 @@ export class Runner {
   constructor(settings: RunnerSettings) {
     this.#settings = settings
     this.#streams = planStreams(settings.leaves)
+    this.#writer = settings.writer ?? noWriter
     this.#cursor = settings.cursor ?? new Cursor()
     this.#stateCache = new StateCache(settings.stateKeys ?? usualStateKeys)
     this.#budget = new Budget(settings.buffer.maxBytes, settings.buffer.maxItems)
@@ -109,6 +124,7 @@ export class Runner {
     const { store, client, app, from } = this.#settings
     const sinks = [...new Set(this.#streams.flatMap((stream) => stream.sinks))]
     await store.open(sinks)
+    await this.#openTopics()
     if (from === undefined) {
       // Rows first: they become visible together with the progress of whoever wrote them.
       const full = await store.holdRows(sinks)
@@ -132,6 +148,19 @@ export class Runner {
       (error) => this.#fail(error),
     )
     void this.#lookForWaiting()
+  }
+
+  /** Looks at the topics that steps write to. */
+  async #openTopics(): Promise<void> {
+    for (const { name, written } of this.#streams) {
+      for (const [step, topic] of written) {
+        try {
+          await this.#writer.open(topic)
+        } catch (error) {
+          throw error instanceof MillraceError ? error.locate({ stream: name, step }) : error
+        }
+      }
+    }
   }
 
   /** Looks for items in the collector that tasks of this process have to run, until the runner stops. */
@@ -247,6 +276,7 @@ export class Runner {
         cursor,
       },
       store,
+      writer: this.#writer,
       partitions,
       budget: this.#budget,
       limits,
@@ -326,12 +356,25 @@ function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
     const plan = taskPlanOf(name, own)
     const { steps } = plan
     const sinks = steps.filter((step): step is SinkNode => step.kind === 'sink').map((step) => step.sink)
+    const written = new Map(
+      [...nameSteps(steps)].flatMap(([node, step]) => (node.kind === 'emit' ? [[step, node.topic.name] as const] : [])),
+    )
     const sources = sourceNodesOf(own)
     if (sources.length > 1) refuseTracked(name, sinks)
     const hash = planHash(own)
     const started = { stream: name, hash, description: describePlan(own), orderSteps: orderSteps(own) }
     const states = stateStepsOf(name, plan.steps)
-    return { name, plan, policy: policyOf(name, own), hash, started, states, sources, sinks: [...new Set(sinks)] }
+    return {
+      name,
+      plan,
+      policy: policyOf(name, own),
+      hash,
+      started,
+      states,
+      sources,
+      sinks: [...new Set(sinks)],
+      written,
+    }
   })
   for (const [index, stream] of streams.entries()) {
     for (const { source } of stream.sources) {

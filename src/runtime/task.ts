@@ -15,6 +15,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
+import type { TopicWriter } from '../core/emit.ts'
 import { HaltedError } from '../core/errors.ts'
 import type { OutcomeCounts } from '../core/outcome.ts'
 import { recordListChunk } from '../core/recordListChunk.ts'
@@ -27,12 +28,14 @@ import type { Budget } from './budget.ts'
 import { CallMemory } from './callMemory.ts'
 import { checkPosition } from './checkPosition.ts'
 import { type BatchEnd, closeBatch } from './closeBatch.ts'
+import { EmitBuffer } from './emitBuffer.ts'
 import { tooMuchForOneBatch } from './endingInput.ts'
 import { Graph } from './graph.ts'
 import { type Inbox, PartitionInbox } from './inbox.ts'
 import { InputChunk } from './inputChunk.ts'
 import { MergedInbox } from './mergedInbox.ts'
 import { maxBatchItems } from './owner.ts'
+import { Relay } from './relay.ts'
 import { ownInput, type TaskInfo } from './taskInfo.ts'
 import type { TaskPlan } from './taskStreams.ts'
 import { WriteSet } from './writeSet.ts'
@@ -77,6 +80,8 @@ export interface CommitReport {
   /** Of the streams that depend on this one or are triggered by it. */
   readonly streams: BatchEnd['streams']
   readonly rows: number
+  /** Records for topics. */
+  readonly emits: number
   /** Values that came too late for a window, or for some of its windows: once for each. */
   readonly late: number
   /** Reasons of ignored items, with how many gave each. */
@@ -92,6 +97,8 @@ export interface TaskSettings {
   readonly sinks: readonly Sink<never>[]
   readonly info: Omit<TaskInfo, 'abandoned'>
   readonly store: Store
+  /** Where emits are sent. */
+  readonly writer: TopicWriter
   /** Of each input, in their order: all of the same number. */
   readonly partitions: readonly AssignedPartition[]
   readonly budget: Budget
@@ -125,6 +132,7 @@ export class Task {
   readonly #batch: Batch
   readonly #graph: Graph
   readonly #memory = new CallMemory()
+  readonly #relay: Relay
   readonly #abandon = new AbortController()
   #inbox: Inbox | undefined
   #claim: Claim | undefined
@@ -148,7 +156,14 @@ export class Task {
     this.#info = { ...settings.info, abandoned: this.#abandon.signal }
     // Every asynchronous call listens to it while it runs; Node takes more than ten for a leak.
     setMaxListeners(0, this.#abandon.signal)
-    this.#batch = new Batch(new WriteSet(settings.store.createBuffers(settings.sinks)), settings.plan.streams)
+    const { store, sinks, writer } = settings
+    const emits = new EmitBuffer((topic) => writer.shapeOf(topic))
+    this.#batch = new Batch(new WriteSet(store.createBuffers(sinks), emits), settings.plan.streams)
+    const { app, stream, partition } = this.#info
+    this.#relay = new Relay({
+      ...{ info: this.#info, task: { app, stream, partition }, writer, outbox: store.outbox },
+      onChange: () => this.#changed(),
+    })
     this.#graph = new Graph(settings.plan, this.#batch, this.#info, this.#memory, () => this.#changed())
     this.#cap = this.#maxItems
     for (const { revoked } of settings.partitions) {
@@ -194,10 +209,16 @@ export class Task {
     return this.#inbox?.fetched.find((fetched) => fetched.topic === topic)?.fetchedTo
   }
 
+  /** Whether records that have committed are on their way to topics. */
+  get isSending(): boolean {
+    return this.#relay.isBusy
+  }
+
   /** Whether nothing happens until a record comes or time passes: everything fetched was taken, or has to wait. */
   get isIdle(): boolean {
     const inbox = this.#inbox
     if ((this.#isAwaited || this.#timeAtLeast !== undefined) && this.#state !== 'retrying') return false
+    if (this.#relay.isBusy) return false
     if (this.#state === 'waiting') {
       const taken = this.#open ? this.#batch.chunks.length : 0
       return inbox !== undefined && inbox.chunks.length <= taken && (this.#open || !this.#graph.hasLateValues)
@@ -217,11 +238,13 @@ export class Task {
             inbox.chunks.length > 0 ||
             this.#graph.hasLateValues ||
             inbox.failure !== undefined ||
+            this.#relay.failure !== undefined ||
             inbox.ended ||
             this.#timeAtLeast !== undefined ||
             this.#isAwaited,
         )
         if (inbox.failure !== undefined) throw inbox.failure
+        if (this.#relay.failure !== undefined) throw this.#relay.failure.error
         if (this.#stopping) break
         this.#open = true
         if (this.#isAwaited) await this.#runWaiting()
@@ -229,9 +252,11 @@ export class Task {
         else await this.#runBatch(inbox)
         this.#open = false
       }
+      await this.#relay.end()
     } finally {
       this.#inbox?.close()
       this.#graph.close()
+      this.#relay.close()
       for (const cancel of this.#timers) cancel()
       this.#enter('ended')
     }
@@ -307,6 +332,7 @@ export class Task {
     }
     if (this.#stopping) return
     this.#claim = await store.claim(task, begins)
+    await this.#relay.recover()
     this.#mindHalt(this.#claim)
     await this.#graph.openState(store.state, this.#claim)
     await this.#holdKeys()
@@ -402,6 +428,7 @@ export class Task {
       store: this.#settings.store,
       claim: this.#claim as Claim,
       memory: this.#memory,
+      relay: this.#relay,
       settled: () => this.#abandon.signal.aborted,
       retrying: (waits) => this.#enter(waits ? 'retrying' : 'committing'),
     })
@@ -622,6 +649,7 @@ export class Task {
       outcomes: end.outcomes,
       streams: end.streams,
       rows: end.rows,
+      emits: end.emits,
       late: end.late,
       ignored: end.ignored,
       bytes: this.#batch.byteSize,

@@ -6,9 +6,10 @@
  * after a point has to go at once: a group that is tried on some of its members.
  */
 import { requireRow } from '../core/row.ts'
-import type { RowBuffer, Sink } from '../core/sink.ts'
+import type { OwnedEntries, RowBuffer, Sink } from '../core/sink.ts'
+import type { EmitBuffer } from './emitBuffer.ts'
 
-/** A mark in the write set: the number of rows of each buffer. */
+/** A mark in the write set: the number of entries of each of its parts. */
 export type Savepoint = readonly number[]
 
 /**
@@ -55,9 +56,11 @@ export class UncheckedRows implements RowBuffer {
 const guessedRowBytes = 200
 
 export class WriteSet {
+  readonly emits: EmitBuffer
   readonly #buffers = new Map<Sink<never>, RowBuffer>()
 
-  constructor(buffers: readonly RowBuffer[]) {
+  constructor(buffers: readonly RowBuffer[], emits: EmitBuffer) {
+    this.emits = emits
     this.add(buffers)
   }
 
@@ -83,15 +86,15 @@ export class WriteSet {
   }
 
   mark(): Savepoint {
-    return this.buffers.map((buffer) => buffer.length)
+    return this.#parts.map((part) => part.length)
   }
 
   rollbackTo(savepoint: Savepoint): void {
-    for (const [index, buffer] of this.buffers.entries()) buffer.truncate(savepoint[index] ?? 0)
+    for (const [index, part] of this.#parts.entries()) part.truncate(savepoint[index] ?? 0)
   }
 
   clear(): void {
-    for (const buffer of this.buffers) buffer.truncate(0)
+    for (const part of this.#parts) part.truncate(0)
   }
 
   /** Rows of all sinks, those of undone owners included. */
@@ -101,9 +104,19 @@ export class WriteSet {
     return rows
   }
 
+  /** Everything that was written, that of undone owners included. */
+  get length(): number {
+    return this.rows + this.emits.length
+  }
+
   get byteSize(): number {
-    let bytes = 0
+    let bytes = this.emits.byteSize
     for (const buffer of this.#buffers.values()) bytes += buffer.byteSize
     return bytes
+  }
+
+  /** Buffers are only ever added behind the others: a savepoint knows them by their place. */
+  get #parts(): readonly OwnedEntries[] {
+    return [this.emits, ...this.#buffers.values()]
   }
 }

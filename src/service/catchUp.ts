@@ -26,6 +26,7 @@ export class CatchUp {
     for (const { partition, task } of standings) {
       const target = this.#targets.get(nameOf(partition))
       if (target === undefined) this.#ask(partition)
+      if (task?.isSending) return 'waiting'
       if (target !== undefined && (task?.committedTo(partition.topic) ?? -1) >= target) continue
       // A break that says when to go on, goes on; one that does not stays where it is.
       if (target === undefined || task?.state !== 'parked') return 'waiting'

@@ -13,6 +13,7 @@ import type { Batch } from '../runtime/batch.ts'
 import { ownerOf } from '../runtime/owner.ts'
 import { Runner } from '../runtime/runner.ts'
 import type { SlotValues } from '../runtime/sharedScopes.ts'
+import { silentWriter } from '../runtime/standInWriters.ts'
 import { leavesOf, type Plan } from '../stream.ts'
 import type { KafkaConnection } from './settings.ts'
 import { TrialStore, type TrialWrite } from './trialStore.ts'
@@ -36,7 +37,7 @@ export interface Evaluation {
   /** Why the item was ignored, or broken off. */
   readonly reason: string | undefined
   readonly error: { readonly name: string; readonly message: string; readonly stack: string | undefined } | undefined
-  /** Rows that would be committed. */
+  /** Rows that would be committed, and records that would be sent. */
   readonly writes: readonly TrialWrite[]
   /** What the scopes hold, by the names of their slots. */
   readonly scope: Readonly<Record<'item' | 'batch' | 'context', Readonly<Record<string, unknown>>>>
@@ -60,6 +61,7 @@ export async function evaluate(plan: Plan, options: EvaluateOptions): Promise<Ev
     leaves: trial.leaves,
     client: clientOf(source.source.name, options.partition ?? 0, record),
     store,
+    writer: silentWriter,
     limits: { everyMs: 0, maxItems: 1, maxBytes: Number.MAX_SAFE_INTEGER },
     buffer: { maxBytes: Number.MAX_SAFE_INTEGER, maxItems: 10 },
     from: 'earliest',

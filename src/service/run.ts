@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { BoundedPartition, boundedClient, type Pages, readerOf } from '../bounded/index.ts'
 import { type Clock, sleep, systemClock } from '../core/clock.ts'
 import { byStream } from '../core/describe.ts'
+import type { TopicWriter } from '../core/emit.ts'
 import { HaltedError, messageOf, SettingsError } from '../core/errors.ts'
 import { type PlanLeaf, requireBounded, stepsOf } from '../core/plan.ts'
 import type { BoundedSource } from '../core/source.ts'
@@ -19,6 +20,7 @@ import {
   resolveRunSettings,
   resolveRunSurroundings,
 } from './runSettings.ts'
+import type { KafkaConnection } from './settings.ts'
 
 export type { CollectedNote, RunReport, StreamReport, StreamStop } from './runReport.ts'
 export type { RunSettings } from './runSettings.ts'
@@ -26,6 +28,8 @@ export type { RunSettings } from './runSettings.ts'
 /** What a run stands on. */
 export interface RunParts {
   readonly store: Store
+  /** Where emits are sent. Undefined where no Kafka was named. */
+  readonly writer?: TopicWriter | undefined
   /** Opens a query on the database that the run writes to. */
   openQuery(sql: string, params: readonly unknown[]): Pages
   readonly clock: Clock
@@ -63,7 +67,7 @@ export async function run(plan: Plan, settings: RunSettings): Promise<RunReport>
   const leaves = leavesOf(plan)
   requireBounded('run()', leaves)
   const resolved = resolveRunSettings(settings)
-  const { postgres, blockedAfterMs } = resolveRunSurroundings(settings)
+  const { postgres, kafka, blockedAfterMs } = resolveRunSurroundings(settings)
   const { logger } = resolved
   const forgotten = forgottenSinks()
   if (forgotten.length > 0) {
@@ -75,19 +79,31 @@ export async function run(plan: Plan, settings: RunSettings): Promise<RunReport>
   const { createPostgresStore } = await import('../postgres/postgresStore.ts')
   const { openQuery } = await import('../postgres/queryPages.ts')
   const store = createPostgresStore({ ...postgres, logger })
+  const writer = await writerOf(kafka, resolved)
   const loopWatch = new LoopWatch({ blockedAfterMs }, logger)
   loopWatch.start()
   try {
     return await runLeaves(leaves, resolved, {
       store,
+      writer,
       openQuery: (sql, params) => openQuery({ ...postgres, logger }, sql, params),
       clock: systemClock,
       cursor: loopWatch.cursor,
     })
   } finally {
     loopWatch.stop()
+    await writer?.close()
     await store.close()
   }
+}
+
+async function writerOf(
+  kafka: KafkaConnection | undefined,
+  { name, logger }: ResolvedRunSettings,
+): Promise<TopicWriter | undefined> {
+  if (kafka === undefined) return undefined
+  const { createTopicWriter } = await import('../kafka/topicWriter.ts')
+  return createTopicWriter({ ...kafka, groupId: name ?? 'run' }, { logger })
 }
 
 /** Whether all inputs of a plan end, so that it is one for `run`. */
@@ -98,11 +114,11 @@ export function isBounded(plan: Plan): boolean {
 /** {@link run} over another store: for tests of what needs no database. */
 export async function runOver(
   plan: Plan,
-  settings: Omit<RunSettings, 'postgres'>,
-  { store, clock = systemClock, openQuery = noQuery }: Pick<RunParts, 'store'> & Partial<RunParts>,
+  settings: Omit<RunSettings, 'postgres' | 'kafka'>,
+  { store, writer, clock = systemClock, openQuery = noQuery }: Pick<RunParts, 'store'> & Partial<RunParts>,
 ): Promise<RunReport> {
   const leaves = leavesOf(plan)
-  return runLeaves(leaves, resolveRunSettings(settings), { store, clock, openQuery, cursor: new Cursor() })
+  return runLeaves(leaves, resolveRunSettings(settings), { store, writer, clock, openQuery, cursor: new Cursor() })
 }
 
 function noQuery(): never {
@@ -176,7 +192,7 @@ class StreamRun {
     this.#parts = parts
     const { group, stream, leaves, source } = own
     const { maxItems, maxBytes, stateKeys, logger } = settings
-    const { store, clock, cursor } = parts
+    const { store, writer, clock, cursor } = parts
     this.#tally = new RunTally(stream, source.name)
     this.#partition = new BoundedPartition({
       topic: source.name,
@@ -190,6 +206,7 @@ class StreamRun {
       leaves,
       client: boundedClient(this.#partition),
       store,
+      writer,
       limits: { everyMs: Number.POSITIVE_INFINITY, maxItems: maxItems ?? Number.POSITIVE_INFINITY, maxBytes },
       // A batch has to fit, or it would wait for ever for the rest of it: when this is full, it is complete or too large.
       buffer: isWhole

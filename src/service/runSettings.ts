@@ -3,12 +3,14 @@ import type { Logger } from '../core/logger.ts'
 import { type OptionErrorMaker, type OptionRules, validateOptions } from '../core/options.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
 import { maxBatchItems } from '../runtime/owner.ts'
-import { consoleLogger, defaults, resolvePostgres } from './settings.ts'
+import { checkKafka, consoleLogger, defaults, type KafkaConnection, resolvePostgres } from './settings.ts'
 
 /** What `run` is told. */
 export interface RunSettings {
   /** How to reach Postgres. The default of `statementTimeoutMs` is 600,000 here. */
   readonly postgres: PostgresConnection
+  /** How to reach Kafka, for a plan that writes to topics. */
+  readonly kafka?: KafkaConnection | undefined
   /**
    * Progress is kept under it: a run that was killed or broken off goes on where it stopped when the same name is run again. It
    * shares its names with consumer groups. Without one a run is by itself, and leaves no progress behind.
@@ -47,6 +49,7 @@ const defaultStatementTimeoutMs = 600_000
 
 const rules: OptionRules = {
   postgres: { type: 'object' },
+  kafka: { type: 'object' },
   name: { type: 'string' },
   commit: { type: 'object' },
   maxBytes: { type: 'number', min: 1 },
@@ -60,7 +63,7 @@ const commitRules: OptionRules = { maxItems: { type: 'number', min: 1, max: maxB
 const settingError: OptionErrorMaker = (text) => new SettingsError('MR-SETTING', text)
 
 /** @throws SettingsError that names the setting */
-export function resolveRunSettings(settings: Omit<RunSettings, 'postgres'>): ResolvedRunSettings {
+export function resolveRunSettings(settings: Omit<RunSettings, 'postgres' | 'kafka'>): ResolvedRunSettings {
   validateOptions('run()', settings, rules, settingError)
   const {
     name,
@@ -75,12 +78,15 @@ export function resolveRunSettings(settings: Omit<RunSettings, 'postgres'>): Res
 }
 
 /** How to reach Postgres, and when to tell of blocked steps. @throws SettingsError that names the setting */
-export function resolveRunSurroundings({ postgres, blockedAfterMs = defaults.blockedAfterMs }: RunSettings) {
+export function resolveRunSurroundings(settings: RunSettings) {
+  const { postgres, kafka, blockedAfterMs = defaults.blockedAfterMs } = settings
   if (postgres === undefined) {
     throw settingError({ what: 'run() needs "postgres"', fix: 'Say where to write: postgres: { url }.' })
   }
   const resolved = resolvePostgres(postgres, 'run()')
+  if (kafka !== undefined) checkKafka(kafka, 'run()')
   return {
+    kafka,
     postgres: { ...resolved, statementTimeoutMs: resolved.statementTimeoutMs ?? defaultStatementTimeoutMs },
     blockedAfterMs,
   }

@@ -10,6 +10,7 @@
  * Tasks change at every commit and in between, so the service looks at them after each commit and at short intervals.
  */
 import { type Clock, sleep } from '../core/clock.ts'
+import type { TopicWriter } from '../core/emit.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { PlanLeaf } from '../core/plan.ts'
@@ -34,6 +35,8 @@ export interface ServiceParts {
   readonly leaves: readonly PlanLeaf[]
   readonly client: SourceClient
   readonly store: Store
+  /** Where emits are sent. */
+  readonly writer?: TopicWriter
   readonly commit: CommitLimits
   readonly buffer: BufferLimits
   readonly stateKeys: number
@@ -94,6 +97,7 @@ export class Service implements App {
       leaves: parts.leaves,
       client: this.#client,
       store: parts.store,
+      writer: parts.writer,
       limits: parts.commit,
       buffer: parts.buffer,
       stateKeys: parts.stateKeys,
@@ -172,7 +176,7 @@ export class Service implements App {
   }
 
   async #stop(failure?: { readonly error: unknown }): Promise<void> {
-    const { store, clock, log } = this.#parts
+    const { store, writer, clock, log } = this.#parts
     this.#state = 'stopping'
     for (const cancel of this.#timers) cancel()
     const ended = await settled(clock, runnerStopMs, this.#runner.stop(runnerStopMs))
@@ -181,6 +185,7 @@ export class Service implements App {
       await settled(clock, clientStopMs, this.#client.stop(clientStopMs))
     }
     if (failure === undefined) await this.#tellOfRollback()
+    await writer?.close()
     // Work that the store still waits for was given up above; its transaction is rolled back with its connection.
     if ((await settled(clock, storeStopMs, store.close())) !== 'settled')
       log.warn({}, 'the database connections did not close in time')

@@ -1,4 +1,5 @@
 /** Settings of a service: their shape and their defaults. */
+import type { TopicWriter } from '../core/emit.ts'
 import { SettingsError } from '../core/errors.ts'
 import { type Logger, silentLogger } from '../core/logger.ts'
 import { isCharacters, type OptionErrorMaker, type OptionRules, shown, validateOptions } from '../core/options.ts'
@@ -65,12 +66,15 @@ interface CommonSettings {
 interface OverKafka {
   readonly kafka: KafkaConnection
   readonly client?: undefined
+  readonly writer?: undefined
 }
 
 interface OverClient {
   readonly kafka?: undefined
   /** Reads instead of Kafka: `createMemoryBroker().client(group)` of `millrace/testing`, or a client of your own. */
   readonly client: SourceClient
+  /** Writes to topics: `memoryWriter(broker)` of `millrace/testing`. Without it a plan that does is refused. */
+  readonly writer?: TopicWriter | undefined
 }
 
 /** What `start` is told. */
@@ -90,6 +94,7 @@ export interface ResolvedSettings {
   readonly group: string
   readonly kafka: KafkaConnection | undefined
   readonly client: SourceClient | undefined
+  readonly writer: TopicWriter | undefined
   readonly postgres: PostgresConnection
   readonly from: StartFrom | undefined
   readonly commit: CommitLimits
@@ -104,7 +109,19 @@ export interface ResolvedSettings {
 
 /** Checks the settings of `start` and fills in the defaults. @throws SettingsError that names the setting */
 export function resolveSettings(settings: StartSettings): ResolvedSettings {
-  const { group, kafka, client, postgres, from, commit = {}, buffer = {}, errors = {}, logger, signal } = settings
+  const {
+    group,
+    kafka,
+    client,
+    writer,
+    postgres,
+    from,
+    commit = {},
+    buffer = {},
+    errors = {},
+    logger,
+    signal,
+  } = settings
   const { from: _from, ...plain } = settings
   check('start()', plain, serviceRules)
   checkFrom(from)
@@ -122,6 +139,7 @@ export function resolveSettings(settings: StartSettings): ResolvedSettings {
     group,
     kafka,
     client,
+    writer,
     postgres: resolvePostgres(postgres),
     from,
     commit: { ...defaults.commit, ...definedOf(commit) },
@@ -159,22 +177,23 @@ function checkFrom(from: unknown): void {
   throw settingError({ what: `start(): "from" must be "earliest", "latest" or a Date, but is ${shown(from)}` })
 }
 
-function checkKafka(kafka: KafkaConnection): void {
-  check('start(): "kafka"', withoutBooleanSsl(kafka), kafkaRules)
+/** @param caller whose setting it is, as errors call it */
+export function checkKafka(kafka: KafkaConnection, caller = 'start()'): void {
+  check(`${caller}: "kafka"`, withoutBooleanSsl(kafka), kafkaRules)
   if (typeof kafka.ssl === 'object') {
     // Certificates are texts, buffers or lists of them; Node says what is wrong with one better than a rule can.
     const { ca: _ca, cert: _cert, key: _key, ...rest } = kafka.ssl
-    check('start(): "kafka.ssl"', rest, tlsRules)
+    check(`${caller}: "kafka.ssl"`, rest, tlsRules)
   }
-  if (kafka.sasl !== undefined) checkSasl(kafka.sasl)
+  if (kafka.sasl !== undefined) checkSasl(kafka.sasl, caller)
 }
 
-function checkSasl(sasl: NonNullable<KafkaConnection['sasl']>): void {
+function checkSasl(sasl: NonNullable<KafkaConnection['sasl']>, caller: string): void {
   // A password that is none would be shown by the rule.
   if (sasl.password !== undefined && !isSecret(sasl.password)) {
-    throw settingError({ what: 'start(): "kafka.sasl": "password" must be a text' })
+    throw settingError({ what: `${caller}: "kafka.sasl": "password" must be a text` })
   }
-  check('start(): "kafka.sasl"', sasl, saslRules)
+  check(`${caller}: "kafka.sasl"`, sasl, saslRules)
 }
 
 function isSecret(value: unknown): boolean {

@@ -68,6 +68,7 @@ export const serviceRules: OptionRules = {
   group: { type: 'string', required: true },
   kafka: { type: 'object' },
   client: { type: 'object' },
+  writer: { type: 'object' },
   postgres: { type: 'object', required: true },
   from: { type: 'string' },
   commit: { type: 'object' },

@@ -1,4 +1,5 @@
 import { systemClock } from '../core/clock.ts'
+import type { TopicWriter } from '../core/emit.ts'
 import { requireTopics } from '../core/plan.ts'
 import type { SourceClient } from '../core/source.ts'
 import { forgottenSinks, leavesOf, type Plan } from '../stream.ts'
@@ -45,12 +46,14 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
   const { createPostgresStore } = await import('../postgres/postgresStore.ts')
   const store = createPostgresStore({ ...resolved.postgres, logger, maxKeptValueBytes: errors.maxValueBytes })
   const client = await clientOf(resolved)
+  const writer = await writerOf(resolved)
   const loopWatch = new LoopWatch({ blockedAfterMs }, logger)
   const service = new Service({
     group,
     leaves,
     client,
     store,
+    ...(writer === undefined ? {} : { writer }),
     commit,
     buffer,
     stateKeys,
@@ -84,6 +87,12 @@ export async function start(plan: Plan, settings: StartSettings): Promise<App> {
     throw signal.reason
   }
   return service
+}
+
+async function writerOf({ writer, kafka, group, logger }: ResolvedSettings): Promise<TopicWriter | undefined> {
+  if (kafka === undefined) return writer
+  const { createTopicWriter } = await import('../kafka/topicWriter.ts')
+  return createTopicWriter({ ...kafka, groupId: group }, { logger })
 }
 
 async function clientOf({ client, kafka, group, logger }: ResolvedSettings): Promise<SourceClient> {

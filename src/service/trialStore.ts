@@ -1,12 +1,20 @@
+import type { CommittedEmit } from '../core/emit.ts'
 import { requireRow } from '../core/row.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { StateStore } from '../core/stateStore.ts'
 import type { Claim, CommitRequest, HeldItems, SourceProgress, Store, TaskId } from '../core/store.ts'
+import { emptyOutbox } from '../runtime/standInWriters.ts'
 
-/** A row that would be committed. */
-export interface TrialWrite {
-  readonly table: string
-  readonly row: object
+/** A row, or a record for a topic, that would be committed. */
+export type TrialWrite = { readonly table: string; readonly row: object } | TrialEmit
+
+/** A record that would be sent. */
+export interface TrialEmit {
+  readonly topic: string
+  readonly key: string | undefined
+  /** Null for a tombstone. */
+  readonly value: unknown
+  readonly headers: Readonly<Record<string, string>>
 }
 
 class TrialBuffer implements RowBuffer {
@@ -36,6 +44,15 @@ class TrialBuffer implements RowBuffer {
   }
 }
 
+function trialEmit({ topic, key, value, headers, codec }: CommittedEmit): TrialEmit {
+  return {
+    topic,
+    key: key?.toString(),
+    value: value === null ? null : codec.decode(value, 0, value.length),
+    headers: Object.fromEntries(headers.map((header) => [header.key, header.value?.toString() ?? ''])),
+  }
+}
+
 /** A store that keeps nothing: it shows what would be committed. Tables are not looked at. */
 export class TrialStore implements Store {
   readonly writes: TrialWrite[] = []
@@ -47,17 +64,20 @@ export class TrialStore implements Store {
     readDue: async () => ({ rows: [], last: undefined, next: null }),
   }
 
+  readonly outbox = emptyOutbox
+
   createBuffers(sinks: readonly Sink<never>[]): RowBuffer[] {
     return sinks.map((sink) => new TrialBuffer(sink))
   }
 
-  async commit({ buffers, position }: CommitRequest): Promise<void> {
+  async commit({ buffers, position, emits }: CommitRequest): Promise<void> {
     for (const buffer of buffers) {
       if (!(buffer instanceof TrialBuffer)) continue
       for (const { row, owner } of buffer.rows) {
         if (position(owner) !== undefined) this.writes.push({ table: buffer.sink.name, row })
       }
     }
+    for (const emit of emits?.take() ?? []) this.writes.push(trialEmit(emit))
   }
 
   async claim(task: TaskId, starts: readonly SourceProgress[]): Promise<Claim> {

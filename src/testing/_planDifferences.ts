@@ -1,6 +1,7 @@
 /** Where two runs of a plan differ, told in lines. */
 import { differences, textOf } from './_differences.ts'
-import type { Ended, PlacedRecord, Remains } from './_scene.ts'
+import { isTopic, type PlacedRecord } from './_place.ts'
+import type { Ended, Remains } from './_scene.ts'
 import { placed, type Sample } from './_story.ts'
 
 /** What one run left and the other did not, or where they differ first. */
@@ -19,12 +20,12 @@ export function differenceBetween(seen: Remains, expected: Remains): string[] | 
 }
 
 export function rowDifferences(
-  seen: Readonly<Record<string, readonly object[]>>,
-  expected: Readonly<Record<string, readonly object[]>>,
+  seen: Readonly<Record<string, readonly unknown[]>>,
+  expected: Readonly<Record<string, readonly unknown[]>>,
 ): string[] | undefined {
-  for (const table of new Set([...Object.keys(seen), ...Object.keys(expected)])) {
-    const lines = differences(seen[table] ?? [], expected[table] ?? [])
-    if (lines !== undefined) return [`The rows of table "${table}" differ:`, ...lines]
+  for (const place of new Set([...Object.keys(seen), ...Object.keys(expected)])) {
+    const lines = differences(seen[place] ?? [], expected[place] ?? [])
+    if (lines !== undefined) return [`The ${isTopic(place) ? 'records' : 'rows'} of ${place} differ:`, ...lines]
   }
   return undefined
 }
@@ -62,14 +63,16 @@ function numberOf(record: PlacedRecord | undefined): number | undefined {
 
 export function byTableAndKey(remains: Remains): Map<string, { title: string; rows: object[] }> {
   const lists = new Map<string, { title: string; rows: object[] }>()
-  for (const { table, row, record } of remains.written) {
+  for (const { place, partition, row, record } of remains.written) {
     const key = record?.key
     if (record === undefined || key == null) continue
-    const place = textOf([table, record.topic, key])
-    const title = `The rows that key ${JSON.stringify(key.toString())} gives in table "${table}" come in another order`
-    const list = lists.get(place) ?? { title, rows: [] }
+    // Those in different partitions of a topic have no order.
+    const id = textOf([place, partition, record.topic, key])
+    const what = isTopic(place) ? 'records' : 'rows'
+    const title = `The ${what} that key ${JSON.stringify(key.toString())} gives in ${place} come in another order`
+    const list = lists.get(id) ?? { title, rows: [] }
     list.rows.push(row)
-    lists.set(place, list)
+    lists.set(id, list)
   }
   return lists
 }
@@ -77,5 +80,5 @@ export function byTableAndKey(remains: Remains): Map<string, { title: string; ro
 export function writtenBy(remains: Remains, owned: (record: PlacedRecord) => boolean): object[] {
   return remains.written
     .filter(({ record }) => record !== undefined && owned(record))
-    .map(({ table, row }) => ({ table, row }))
+    .map(({ place, row }) => ({ place, row }))
 }

@@ -6,6 +6,7 @@ import {
   type Sample,
   type Source,
   type Story,
+  type StoryOptions,
   samplesOf,
   storiesOf,
   type Topics,
@@ -13,13 +14,10 @@ import {
   tellStory,
 } from './_story.ts'
 
-interface Subject {
+interface Subject extends StoryOptions {
   readonly laws: PlanLaws
   readonly sources: readonly Source[]
   readonly topics: Topics
-  readonly maxRecords: number
-  /** Whether the plan makes asynchronous calls. */
-  readonly paced: boolean
 }
 
 /** Inputs for one law, or for several. */

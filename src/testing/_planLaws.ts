@@ -8,8 +8,9 @@ import { leavesOf, type Plan } from '../stream.ts'
 import { differences, firstDifference } from './_differences.ts'
 import { lawBroken } from './_fastCheck.ts'
 import { Calls, type Overlap, watchCalls, withLeaf } from './_instrument.ts'
+import { isTopic, type PlacedRecord } from './_place.ts'
 import { byTableAndKey, differenceBetween, numbered, rowDifferences, writtenBy } from './_planDifferences.ts'
-import { type Cut, type PlacedRecord, type Remains, Scene } from './_scene.ts'
+import { type Cut, type Remains, Scene } from './_scene.ts'
 import { decoded, type Sample, type Story } from './_story.ts'
 import type { MemoryStore, MemoryStoreOptions } from './memoryStore.ts'
 
@@ -30,7 +31,7 @@ export const planLaws = Object.keys(sentences) as readonly PlanLaw[]
 
 /** What a model says that a plan does. Made by `rows()` and `outcomes()`. */
 export type Expected =
-  | { readonly kind: 'rows'; readonly table: string; readonly rows: readonly object[] }
+  | { readonly kind: 'rows'; readonly place: string; readonly rows: readonly unknown[] }
   | { readonly kind: 'outcomes'; readonly topic: string; readonly outcomes: readonly OutcomeName[] }
 
 /** The values of a topic, in the order in which they were sent. */
@@ -59,6 +60,13 @@ export class UndisturbedFailure extends Error {}
 interface Run {
   readonly remains: Remains
   readonly overlaps: readonly Overlap[]
+}
+
+/** Of the records of topics the model says the values only. */
+function valuesOf({ rows }: Remains): Readonly<Record<string, readonly unknown[]>> {
+  return Object.fromEntries(
+    Object.entries(rows).map(([place, all]) => [place, isTopic(place) ? all.map(({ value }) => value) : all]),
+  )
 }
 
 type Look = (record: { readonly topic: string; readonly partition: number; readonly offset: number }) => void
@@ -213,9 +221,9 @@ export class PlanLaws {
     const given: Given = <T>(topic: TopicSource<T>) =>
       samples.filter((sample) => sample.topic === topic.name).map((sample) => decoded(sample, topic) as T)
     const said = [model(given)].flat() as readonly Expected[]
-    const tables = new Map<string, readonly object[]>()
-    for (const expected of said) if (expected.kind === 'rows') tables.set(expected.table, expected.rows)
-    const lines = rowDifferences(remains.rows, Object.fromEntries(tables))
+    const places = new Map<string, readonly unknown[]>()
+    for (const expected of said) if (expected.kind === 'rows') places.set(expected.place, expected.rows)
+    const lines = rowDifferences(valuesOf(remains), Object.fromEntries(places))
     if (lines !== undefined) throw lawBroken('model: the rows are those of the model', lines.join('\n'))
     for (const expected of said) {
       if (expected.kind !== 'outcomes') continue

@@ -13,10 +13,12 @@ import type { Batch } from '../runtime/batch.ts'
 import type { BatchEnd } from '../runtime/closeBatch.ts'
 import { Runner } from '../runtime/runner.ts'
 import { leavesOf, type Plan } from '../stream.ts'
+import { outboxOf } from './_memoryOutbox.ts'
 import { stateOf } from './_memoryState.ts'
+import { type PlacedRecord, placeOf, type Written } from './_place.ts'
+import { SceneTopics } from './_sceneTopics.ts'
 import { frozen } from './deepFreeze.ts'
 import { createMemoryBroker, type MemoryBroker } from './memoryBroker.ts'
-import type { MemoryRecord } from './memoryLog.ts'
 import { MemoryBuffer, MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
 import { VirtualClock } from './virtualClock.ts'
 
@@ -27,19 +29,6 @@ export interface Cut {
   readonly chunk: number
   /** Items of a batch at most. */
   readonly maxItems: number
-}
-
-export interface PlacedRecord extends MemoryRecord {
-  readonly topic: string
-  readonly partition: number
-}
-
-/** A row as it went to the store: before an upsert made one of several. */
-export interface Written {
-  readonly table: string
-  readonly row: Row
-  /** The record that it belongs to, of a group the last; undefined for what RxJS gave back. */
-  readonly record: PlacedRecord | undefined
 }
 
 /** What became of an item. Of one whose process died over the answer to its commit, nobody knows. */
@@ -56,6 +45,8 @@ export type Happening =
   | { readonly kind: 'kill' }
   /** A process is killed when it commits next. */
   | { readonly kind: 'kill at commit'; readonly after: boolean }
+  /** A process is killed when it sends what it has emitted, after some records have gone in. */
+  | { readonly kind: 'kill when sending'; readonly after: number }
   /** The group takes a process for dead, and it is not: it goes on, and tries to commit. */
   | { readonly kind: 'freeze' }
   | { readonly kind: 'join' }
@@ -95,6 +86,8 @@ interface Process {
   state: 'alive' | 'frozen' | 'dead'
   /** What its next commit meets. */
   fate: 'lost' | 'killed before' | 'killed after' | undefined
+  /** How many records it can still send to topics. */
+  sendsLeft: number
 }
 
 const app = 'check'
@@ -107,6 +100,8 @@ const callPatienceMs = 100
 /** Virtual time in which a plan has to come to its end. */
 const patienceMs = 3_600_000
 
+const unharmed: Pick<Process, 'fate' | 'sendsLeft'> = { fate: undefined, sendsLeft: Number.POSITIVE_INFINITY }
+
 export class Scene {
   readonly #plan: () => readonly PlanLeaf[]
   readonly #cut: Cut
@@ -117,6 +112,7 @@ export class Scene {
   /** Names of the steps that read, by topic. */
   readonly #sources: ReadonlyMap<string, string>
   readonly #tables: readonly string[]
+  readonly #topics: SceneTopics
   /** Records of the partitions that hold some, by step and partition, and then by offset. */
   readonly #logs = new Map<string, Map<number, PlacedRecord>>()
   readonly #written: Written[] = []
@@ -135,6 +131,7 @@ export class Scene {
     const steps = stepsOf(this.#plan())
     this.#sources = new Map(steps.flatMap((step) => (step.kind === 'source' ? [[step.source.name, step.name]] : [])))
     this.#tables = [...new Set(steps.flatMap((step) => (step.kind === 'sink' ? [step.sink.name] : [])))]
+    this.#topics = new SceneTopics(this.#broker, cut.partitions, steps)
     for (const topic of this.#sources.keys()) this.#broker.createTopic(topic, cut.partitions)
   }
 
@@ -156,17 +153,21 @@ export class Scene {
       for (let turn = 0; turn < turnsBetween; turn++) await nextTurn()
     }
     arrive(records.length)
-    for (const process of this.#processes) process.fate = undefined
+    for (const process of this.#processes) Object.assign(process, unharmed)
     await this.#finish()
+    const seen = this.#topics.seen()
     return {
-      rows: Object.fromEntries(this.#tables.map((table) => [table, this.#store.rows(table)])),
+      rows: {
+        ...Object.fromEntries(this.#tables.map((name) => [placeOf({ kind: 'table', name }), this.#store.rows(name)])),
+        ...Object.fromEntries(Array.from(seen, ([place, records]) => [place, records.map(({ row }) => row)])),
+      },
       errors: this.#store.collected.map(({ topic, partition, offset, step, error }) => ({
         item: `${topic}[${partition}]@${offset}`,
         record: this.#logs.get(`${this.#sources.get(topic)}/${partition}`)?.get(offset),
         step,
         message: error.message,
       })),
-      written: this.#written,
+      written: [...this.#written, ...[...seen.values()].flat()],
       ended: this.#ended,
     }
   }
@@ -187,6 +188,9 @@ export class Scene {
         return
       case 'kill at commit':
         if (oldest !== undefined) oldest.fate = happening.after ? 'killed after' : 'killed before'
+        return
+      case 'kill when sending':
+        if (oldest !== undefined) oldest.sendsLeft = happening.after
         return
       case 'lose database':
         if (oldest !== undefined) oldest.fate = 'lost'
@@ -214,6 +218,7 @@ export class Scene {
         leaves: this.#plan(),
         client,
         store: this.#storeOf(() => process),
+        writer: this.#topics.writer(() => this.#maySend(process)),
         limits: { everyMs: 1_000, maxItems: this.#cut.maxItems, maxBytes: 2 ** 26 },
         buffer: { maxBytes: 2 ** 28, maxItems: 1_000_000 },
         from: 'earliest',
@@ -223,7 +228,7 @@ export class Scene {
         onBatch: (batch, end, { stream }) => this.#noteEnds(batch, end, stream),
       }),
       state: 'alive',
-      fate: undefined,
+      ...unharmed,
     }
     this.#processes.push(process)
     await process.runner.start()
@@ -249,6 +254,7 @@ export class Scene {
     }
     return {
       state: stateOf(store.state, answer),
+      outbox: outboxOf(store.outbox, answer),
       open: () => store.open(),
       close: () => store.close(),
       createBuffers: (sinks) => store.createBuffers(sinks),
@@ -263,6 +269,12 @@ export class Scene {
       recordPlans: (of, plans) => answer(() => store.recordPlans(of, plans)),
       pruneErrors: (of, olderThanMs, limit) => answer(() => store.pruneErrors(of, olderThanMs, limit)),
     }
+  }
+
+  /** Whether a process still lives when it sends its next record. */
+  async #maySend(process: Process): Promise<boolean> {
+    if (process.state !== 'dead' && process.sendsLeft-- === 0) await this.#kill(process)
+    return process.state !== 'dead'
   }
 
   async #commit(process: Process, request: CommitRequest): Promise<void> {
@@ -288,18 +300,20 @@ export class Scene {
     const [after] = request.progress as readonly [SourceProgress]
     const log = this.#logs.get(`${before.source}/${request.claim.task.partition}`) ?? new Map<number, PlacedRecord>()
     const taken = [...log].filter(([offset]) => offset >= before.nextOffset && offset < after.nextOffset)
+    // What no single record has made belongs to none of them.
+    const recordOf = (owner: number) =>
+      request.origins?.of(owner) === undefined ? undefined : taken[Math.floor(request.position(owner) ?? -1)]?.[1]
     const rows = request.buffers.flatMap((buffer) => {
       if (!(buffer instanceof MemoryBuffer)) return []
       return buffer.rows.map((row, index) => {
         const owner = buffer.owners[index] as number
-        const position = request.position(owner)
-        // What no single record has made belongs to none of them.
-        const isOfRecord = request.origins?.of(owner) !== undefined
-        const record = isOfRecord ? taken[Math.floor(position ?? -1)]?.[1] : undefined
-        return { position, written: { table: buffer.sink.name, row, record } }
+        const written = { place: placeOf(buffer.sink), row, record: recordOf(owner) }
+        return { position: request.position(owner), written }
       })
     })
+    const emits = request.emits?.take() ?? []
     await this.#store.commit(request)
+    this.#topics.note(request.claim.task, emits, recordOf)
     const standing = rows.filter((row): row is typeof row & { position: number } => row.position !== undefined)
     for (const { written } of standing.sort((a, b) => a.position - b.position)) this.#written.push(written)
   }
@@ -355,9 +369,11 @@ export class Scene {
   async #missing(): Promise<readonly string[]> {
     const progress = await this.#store.readProgress(app)
     const positions = new Map(progress.map((row) => [`${row.source}/${row.partition}`, row.nextOffset]))
-    return [...this.#logs]
+    const unsent = this.#store.outbox.emits.length
+    const behind = [...this.#logs]
       .map(([input, log]) => ({ input, end: Math.max(...log.keys()) + 1, at: positions.get(input) ?? 0 }))
       .filter(({ at, end }) => at < end)
       .map(({ input, at, end }) => `${input} is at ${at} of ${end}`)
+    return unsent === 0 ? behind : [...behind, `${unsent} records are in the outbox`]
   }
 }

@@ -4,7 +4,8 @@ import type { TopicSource } from '../core/source.ts'
 import { textOf } from './_differences.ts'
 import type { FastCheck } from './_fastCheck.ts'
 import { happenings, told } from './_happenings.ts'
-import type { Cut, Happening, PlacedRecord } from './_scene.ts'
+import type { PlacedRecord } from './_place.ts'
+import type { Cut, Happening } from './_scene.ts'
 
 /** A record that was drawn: its bytes, so that the plan, the model and a replay see the same. */
 export interface Sample {
@@ -40,14 +41,22 @@ export function samplesOf(fc: FastCheck, sources: readonly Source[]): Arbitrary<
   return fc.oneof(...drawn)
 }
 
+export interface StoryOptions {
+  readonly maxRecords: number
+  /** Whether there are asynchronous calls. */
+  readonly paced: boolean
+  /** Whether the plan writes to topics. */
+  readonly emits: boolean
+}
+
 export function storiesOf(
   fc: FastCheck,
   sample: Arbitrary<Sample>,
-  { maxRecords, paced }: { readonly maxRecords: number; readonly paced: boolean },
+  { maxRecords, paced, emits }: StoryOptions,
 ): Arbitrary<Story> {
   return fc.record({
     samples: fc.array(sample, { maxLength: maxRecords }),
-    happenings: happenings(fc),
+    happenings: happenings(fc, emits),
     partitions: fc.integer({ min: 1, max: 3 }),
     chunk: fc.integer({ min: 1, max: 6 }),
     maxItems: fc.integer({ min: 1, max: 6 }),

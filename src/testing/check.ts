@@ -8,6 +8,7 @@ import type { Sink } from '../core/sink.ts'
 import type { TopicSource } from '../core/source.ts'
 import { leavesOf, type Plan } from '../stream.ts'
 import { checkLaws, type FastCheck, type LawRuns, lawRunRules, loadFastCheck } from './_fastCheck.ts'
+import { placeOf } from './_place.ts'
 import { planLawGroups } from './_planLawGroups.ts'
 import { type Expected, type Given, type PlanLaw, PlanLaws, planLaws } from './_planLaws.ts'
 import type { Source, Topics } from './_story.ts'
@@ -58,8 +59,16 @@ export function records<T>(
  * @example
  * await check(saved, { model: (given) => rows(delays, given(flightTopic).filter(({ delay }) => delay > 0)) })
  */
-export function rows<Row extends object>(table: Sink<Row>, all: readonly NoInfer<Row>[]): Expected {
-  return { kind: 'rows', table: table.name, rows: all }
+export function rows<Row extends object>(table: Sink<Row>, all: readonly NoInfer<Row>[]): Expected
+/**
+ * The values of the records that a topic was sent, in any order, for a {@link CheckModel}; null for a tombstone.
+ *
+ * @example
+ * await check(alerts, { model: (given) => rows(delays, given(flightTopic).filter(({ delay }) => delay > 60)) })
+ */
+export function rows<T>(topic: TopicSource<T>, all: readonly (NoInfer<T> | null)[]): Expected
+export function rows(target: Sink<never> | TopicSource<unknown>, all: readonly unknown[]): Expected {
+  return { kind: 'rows', place: placeOf(target), rows: all }
 }
 
 /**
@@ -137,6 +146,7 @@ export async function checkOver(
     sources: sourcesOf(fc, topics, options.input),
     topics,
     maxRecords,
+    emits: steps.some((step) => step.kind === 'emit'),
     paced: steps.some((step) => step.kind === 'operator' && step.operator.mode === 'async'),
   })
   for (const { share, law, ...group } of groups) {

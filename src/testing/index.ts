@@ -1,4 +1,6 @@
 /** millrace/testing: plans run over arrays, and the laws that operators and sinks keep. */
+
+export type { EmittedRecord } from './_emitted.ts'
 export type { LawRuns } from './_fastCheck.ts'
 export type { Build } from './_lawRun.ts'
 export type { Expected, Given, PlanLaw } from './_planLaws.ts'
@@ -20,6 +22,7 @@ export {
 } from './memoryBroker.ts'
 export type { MemoryRecord } from './memoryLog.ts'
 export { MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
+export { type MemoryWriterOptions, memoryWriter } from './memoryWriter.ts'
 export { assertOperatorLaws, type OperatorLawOptions } from './operatorLaws.ts'
 export {
   type SinkConformanceOptions,

@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { InternalError } from '../core/errors.ts'
-import { recordListChunk } from '../core/recordListChunk.ts'
+import { type PlainRecord, recordListChunk } from '../core/recordListChunk.ts'
 import type { AssignedPartition, Assignment, LogBounds, SourceClient, TopicPartition } from '../core/source.ts'
 import { assignPartitions } from '../kafka/assign.ts'
 import { PartitionReader } from '../kafka/partitionReader.ts'
@@ -27,6 +27,10 @@ export interface MemoryBroker {
   createTopic(topic: string, partitions: number): void
   /** Adds partitions up to `partitions`; groups that read the topic rebalance. */
   addPartitions(topic: string, partitions: number): void
+  /** What the log of a partition holds. */
+  records(of: TopicPartition): readonly PlainRecord[]
+  /** How many partitions a topic has; 0 when there is none. */
+  partitionsOf(topic: string): number
   /** Deletes a topic: those who read it are told that it is missing. */
   deleteTopic(topic: string): void
   /** Appends one record and answers with its offset. */
@@ -101,6 +105,15 @@ class Broker implements MemoryBroker {
     for (const [groupId, { members }] of this.#groups) {
       if (members.some(({ topics }) => topics.includes(topic))) this.rebalance(groupId)
     }
+  }
+
+  records(of: TopicPartition): readonly PlainRecord[] {
+    const log = this.log(of)
+    return log.read(log.bounds.start, Number.MAX_SAFE_INTEGER).records
+  }
+
+  partitionsOf(topic: string): number {
+    return this.#topics.get(topic)?.length ?? 0
   }
 
   deleteTopic(topic: string): void {

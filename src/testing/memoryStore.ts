@@ -17,6 +17,7 @@ import {
   type TaskId,
 } from '../core/store.ts'
 import { MemoryCollector } from './_memoryCollector.ts'
+import { MemoryOutbox } from './_memoryOutbox.ts'
 import { MemoryState } from './_memoryState.ts'
 
 export type Row = Readonly<Record<string, unknown>>
@@ -69,6 +70,7 @@ const clashes = new Set(['23505', '23503', '23P01'])
 
 export class MemoryStore implements Store {
   readonly state = new MemoryState()
+  readonly outbox = new MemoryOutbox()
   readonly collector: MemoryCollector
   /** What was started last, by stream. */
   readonly plans = new Map<string, StartedPlan>()
@@ -146,6 +148,7 @@ export class MemoryStore implements Store {
     this.state.commit(state)
     this.collector.add(claim.task.app, request.collected)
     this.collector.settle(request.settled)
+    if (request.emits !== undefined) this.outbox.commit(claim.task, request.emits)
     known.budget = request.budget
     known.halted = request.halted
     known.watermarks = request.watermarks ?? known.watermarks

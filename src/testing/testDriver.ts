@@ -15,9 +15,11 @@ import { ownerOf } from '../runtime/owner.ts'
 import { Runner } from '../runtime/runner.ts'
 import type { CommitReport } from '../runtime/task.ts'
 import { leavesOf, type Plan } from '../stream.ts'
+import { type EmittedRecord, emittedIn } from './_emitted.ts'
 import { frozen } from './deepFreeze.ts'
 import { createMemoryBroker } from './memoryBroker.ts'
 import { MemoryStore, type MemoryStoreOptions } from './memoryStore.ts'
+import { memoryWriter } from './memoryWriter.ts'
 import { VirtualClock } from './virtualClock.ts'
 
 export interface TestDriverOptions extends MemoryStoreOptions {
@@ -66,6 +68,8 @@ export interface TestDriver {
   advanceBy(ms: number): Promise<void>
   /** Committed rows of a table, in the order in which they were written; an upserted row keeps its place. */
   rows<Row extends object>(sink: Sink<Row>): Row[]
+  /** Records that were sent to a topic, in order for each partition. */
+  emitted<T>(topic: TopicSource<T>): readonly EmittedRecord<T>[]
   /** What became of each item that has committed, in offset order for each partition. */
   outcomes(): readonly ItemOutcome[]
   /** The error collector. */
@@ -127,6 +131,7 @@ class Driver implements TestDriver {
       leaves,
       client: this.#broker.client('test'),
       store: this.#store,
+      writer: memoryWriter(this.#broker, { create: partitions }),
       limits: { everyMs: 1_000, maxItems, maxBytes: 64 * 2 ** 20 },
       buffer: { maxBytes: 256 * 2 ** 20, maxItems: 1_000_000 },
       from: 'earliest',
@@ -178,6 +183,10 @@ class Driver implements TestDriver {
 
   rows<Row extends object>(sink: Sink<Row>): Row[] {
     return this.#store.rows(sink.name).map((row) => ({ ...row }) as Row)
+  }
+
+  emitted<T>(topic: TopicSource<T>): readonly EmittedRecord<T>[] {
+    return emittedIn(this.#broker, topic).map(({ id, ...record }) => record)
   }
 
   outcomes(): readonly ItemOutcome[] {

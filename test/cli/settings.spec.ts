@@ -87,7 +87,8 @@ test('the table has every setting that start() takes, but for what only code can
   const paths = new Set(settingsTable.map(({ path }) => path))
   const expected = [
     ...Object.keys(serviceRules).filter(
-      (name) => !['kafka', 'postgres', 'commit', 'buffer', 'errors', 'client', 'logger', 'signal'].includes(name),
+      (name) =>
+        !['kafka', 'postgres', 'commit', 'buffer', 'errors', 'client', 'writer', 'logger', 'signal'].includes(name),
     ),
     ...Object.keys(commitRules).map((name) => `commit.${name}`),
     ...Object.keys(bufferRules).map((name) => `buffer.${name}`),

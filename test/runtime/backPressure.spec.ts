@@ -4,6 +4,7 @@ import { recordListChunk } from '../../src/core/recordListChunk.ts'
 import type { AssignedPartition } from '../../src/core/source.ts'
 import { Batch } from '../../src/runtime/batch.ts'
 import { Budget } from '../../src/runtime/budget.ts'
+import { EmitBuffer } from '../../src/runtime/emitBuffer.ts'
 import { PartitionInbox } from '../../src/runtime/inbox.ts'
 import type { Input } from '../../src/runtime/input.ts'
 import { taskPlanOf } from '../../src/runtime/taskStreams.ts'
@@ -106,7 +107,7 @@ describe('the inbox', () => {
     const { fetched, partition } = partitionOf(20)
     const inbox = inboxOf(budget, partition)
     for (let turn = 0; turn < 20; turn++) await nextTurn()
-    const batch = new Batch(new WriteSet([]), taskPlanOf('s', []).streams)
+    const batch = new Batch(new WriteSet([], new EmitBuffer(() => undefined)), taskPlanOf('s', []).streams)
     batch.open(0)
     for (const chunk of inbox.chunks.slice(0, 3)) batch.add(chunk, 1)
     inbox.consume(batch)
@@ -138,7 +139,7 @@ describe('the inbox of a task that others leave no room', () => {
       },
     } as unknown as AssignedPartition
     const inbox = inboxOf(budget, partition)
-    const batch = new Batch(new WriteSet([]), taskPlanOf('s', []).streams)
+    const batch = new Batch(new WriteSet([], new EmitBuffer(() => undefined)), taskPlanOf('s', []).streams)
     for (let chunk = 0; chunk < 10; chunk++) {
       for (let turn = 0; turn < 5; turn++) await nextTurn()
       batch.open(0)

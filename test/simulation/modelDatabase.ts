@@ -5,7 +5,9 @@
  */
 import {
   collectorTable,
+  emittersTable,
   migrationsTable,
+  outboxTable,
   plansTable,
   progressTable,
   stateStepsTable,
@@ -26,7 +28,16 @@ export class ModelDatabase {
 
   constructor(tables: readonly TableModel[]) {
     for (const model of [
-      ...[progressTable, collectorTable, plansTable, stateStepsTable, stateTable, migrationsTable],
+      ...[
+        progressTable,
+        collectorTable,
+        plansTable,
+        stateStepsTable,
+        stateTable,
+        emittersTable,
+        outboxTable,
+        migrationsTable,
+      ],
       ...tables,
     ])
       this.#tables.set(model.name, new ModelTable(model))

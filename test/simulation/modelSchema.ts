@@ -68,6 +68,26 @@ export const stateTable: TableModel = {
   },
 }
 
+export const emittersTable: TableModel = {
+  name: 'millrace.emitters',
+  columns: { id: 'integer', app: 'text', stream: 'text', partition: 'integer', sequence: 'bigint' },
+}
+
+export const outboxTable: TableModel = {
+  name: 'millrace.outbox',
+  columns: {
+    emitter: 'integer',
+    sequence: 'bigint',
+    topic: 'text',
+    partition: 'integer',
+    key: 'text',
+    value: 'text',
+    at: 'bigint',
+    headers: 'text',
+  },
+  uniques: [['emitter', 'sequence']],
+}
+
 /** Filled with what `migrate` would have noted: the schema is there. */
 export const migrationsTable: TableModel = { name: 'millrace.migrations', columns: { name: 'text' } }
 

@@ -10,6 +10,7 @@ import {
   waitingTasks,
 } from './modelCollector.ts'
 import type { ModelDatabase } from './modelDatabase.ts'
+import { leftEmits, takeSequences } from './modelOutbox.ts'
 import { migrationNames } from './modelSchema.ts'
 import { changeStep, dues, endState, extent, noteStep, readState, readStep, writeState } from './modelState.ts'
 import { type ModelRow, type ModelTable, refusal, type Values } from './modelTable.ts'
@@ -97,6 +98,8 @@ const known: readonly Known[] = [
     text: /from millrace\.read_state\(/,
     run: (asked) => readState(asked, [asked.values[0], asked.values[1], cellsOf(String(asked.values[2]))]),
   },
+  { text: /from millrace\.left_emits\(/, run: (asked) => leftEmits(asked, asked.values) },
+  { text: /^select millrace\.take_sequences\(/, run: (asked) => takeSequences(asked, asked.values) },
   { text: /from millrace\.due_state\(/, run: (asked) => dues(asked, asked.values) },
   {
     text: /^select e\.cells, e\.versions,\s+millrace\.write_state\(/,

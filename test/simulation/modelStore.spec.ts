@@ -1,6 +1,7 @@
 import { systemClock } from '../../src/core/clock.ts'
 import type { Store } from '../../src/core/store.ts'
 import { collectorContract } from '../contracts/collector.ts'
+import { outboxContract } from '../contracts/outbox.ts'
 import { stateContract } from '../contracts/state.ts'
 import { type StoreHarness, storeContract } from '../contracts/store.ts'
 import { ModelDatabase } from './modelDatabase.ts'
@@ -75,3 +76,4 @@ function parsed(row: Values): object {
 storeContract('the store over the modelled Postgres', openHarness)
 collectorContract('the store over the modelled Postgres', openHarness)
 stateContract('the store over the modelled Postgres', openHarness)
+outboxContract('the store over the modelled Postgres', openHarness)

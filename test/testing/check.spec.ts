@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import * as fc from 'fast-check'
 import { describe, expect, expectTypeOf, test, vi } from 'vitest'
 import { table } from '../../sinks/table.ts'
-import { avro, json } from '../../src/codecs/index.ts'
+import { avro, json, text } from '../../src/codecs/index.ts'
 import { signal } from '../../src/core/signal.ts'
 import { slot } from '../../src/core/slot.ts'
 import type { CommitRequest } from '../../src/core/store.ts'
@@ -68,6 +68,7 @@ describe('check', { timeout: 60_000 }, () => {
       arrive: 0,
       kill: 0,
       'kill at commit': 0,
+      'kill when sending': 0,
       freeze: 0,
       join: 0,
       'lose database': 0,
@@ -77,7 +78,7 @@ describe('check', { timeout: 60_000 }, () => {
     const processed = new Set<number>()
     const counted = () => {
       const number = ++processes
-      return base.tap(() => void processed.add(number))
+      return base.to(topic('counted', text()), () => 'seen').tap(() => void processed.add(number))
     }
     const told = vi.spyOn(PlanLaws.prototype, 'story')
     try {

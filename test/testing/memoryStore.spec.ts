@@ -1,5 +1,6 @@
 import { MemoryStore } from '../../src/testing/memoryStore.ts'
 import { collectorContract } from '../contracts/collector.ts'
+import { outboxContract } from '../contracts/outbox.ts'
 import { stateContract } from '../contracts/state.ts'
 import { type StoreHarness, storeContract } from '../contracts/store.ts'
 
@@ -30,4 +31,5 @@ const openHarness = async (): Promise<StoreHarness> => {
 
 storeContract('the memory store', openHarness)
 stateContract('the memory store', openHarness)
+outboxContract('the memory store', openHarness)
 collectorContract('the memory store', openHarness)

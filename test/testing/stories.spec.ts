@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { table } from '../../sinks/table.ts'
 import { json } from '../../src/codecs/index.ts'
 import { stream } from '../../src/stream.ts'
+import { placeOf } from '../../src/testing/_place.ts'
 import { type Cut, type Happening, Scene } from '../../src/testing/_scene.ts'
 import { topic } from '../../src/topic.ts'
 
@@ -41,7 +42,7 @@ test.each(stories)('$name', async ({ name: _name, records, happenings, ...cut })
     value: Buffer.from(String(n)),
   }))
   const { rows } = await scene.play(placed, happenings)
-  expect(rows.out?.map(({ n }) => n).sort()).toEqual(placed.map((_, n) => n))
+  expect(rows[placeOf(out)]?.map(({ n }) => n).sort()).toEqual(placed.map((_, n) => n))
 })
 
 test('a group that holds one item twice is refused by the database, and the item falls', async () => {
@@ -55,6 +56,6 @@ test('a group that holds one item twice is refused by the database, and the item
   const scene = new Scene(twice, { partitions: 1, chunk: 10, maxItems: 10 }, { refuses })
   const placed = [0, 1, 2].map((n) => ({ topic: numbers.name, partition: 0, value: Buffer.from(String(n)) }))
   const { rows, errors } = await scene.play(placed, [])
-  expect(rows.out).toEqual([{ n: 0 }, { n: 0 }, { n: 2 }, { n: 2 }])
+  expect(rows[placeOf(out)]).toEqual([{ n: 0 }, { n: 0 }, { n: 2 }, { n: 2 }])
   expect(errors.map(({ item }) => item)).toEqual(['numbers[0]@1'])
 })

@@ -69,7 +69,7 @@ const flights = stream('flights')
 
 const saved = flights.to(table('flights')).to(totals, (f) => ({ origin: f.origin, flights: 1 }))
 const [delayed, onTime] = flights.branch((f) => f.delay > 60)
-const alerts = delayed.to(table('delays'))
+const alerts = delayed.to(topic('delays', json<{ origin: string; delay: number }>(), { key: (f) => f.origin }))
 const every = <T>({ size }: { size: number }): Operator<T, T> =>
   defineOperator({
     kind: 'every',

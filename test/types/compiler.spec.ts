@@ -31,6 +31,22 @@ const misuses: Readonly<Record<string, readonly [code: string, sentence: string 
     "flights.to(table<{ delay: number }>('delays'), (flight) => ({ delay: flight.origin }))",
     /Type 'string' is not assignable to type 'number'/,
   ],
+  'to a topic of other values': [
+    "flights.to(topic('delays', json<{ airport: string }>()))",
+    'to(topic) needs a stream of the values of that topic; pass a function that makes the value: to(topic, (value) => …)',
+  ],
+  'the value of a topic': [
+    "flights.to(topic('delays', json<number>()), (flight) => flight.origin)",
+    /Type 'string' is not assignable to type 'number'/,
+  ],
+  'a tombstone without a key': [
+    "flights.tap((flight, ctx) => ctx.write(topic('delays', json<Flight>()), null))",
+    /'null' is not assignable to parameter/,
+  ],
+  'a key of another type': [
+    "topic('delays', json<Flight>(), { key: (flight) => flight })",
+    /Type 'Flight' is not assignable to type 'EmitKey'/,
+  ],
   'a row that lacks a column': [
     "flights.to(table<{ delay: number; origin: string }>('delays'), (flight) => ({ delay: flight.delay }))",
     /Property 'origin' is missing/,

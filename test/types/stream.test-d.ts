@@ -124,6 +124,18 @@ test('to passes the value on, and takes rows of the table', () => {
   expectTypeOf(flights.to(table<{ origin: string }>('origins'))).toEqualTypeOf<Stream<Flight>>()
 })
 
+test('to a topic passes the value on, and takes values of the topic', () => {
+  const delays = topic('delays', json<Flight>(), { key: (flight) => flight.origin })
+  expectTypeOf(flights.to(delays)).toEqualTypeOf<Stream<Flight>>()
+  expectTypeOf(flights.to(topic('wider', json<{ origin: string }>()))).toEqualTypeOf<Stream<Flight>>()
+  expectTypeOf(flights.to(topic('numbers', json<number>()), (flight) => flight.delay)).toEqualTypeOf<Stream<Flight>>()
+  flights.tap((flight, ctx) => {
+    ctx.write(delays, flight)
+    ctx.write(delays, flight, { key: 1n, headers: { trace: 'x', raw: Buffer.alloc(1) } })
+    ctx.write(delays, null, { key: flight.origin })
+  })
+})
+
 test("via takes operators and segments of the stream's values", () => {
   const delays = defineOperator<Flight, number>({
     kind: 'delays',

@@ -82,13 +82,20 @@ function printed({ stream, step, outcome, reason, error, output, writes, scope, 
   const lines = [`stream "${stream}", step "${step}": ${outcome}${reason === undefined ? '' : ` (${reason})`}`]
   if (error !== undefined) lines.push(...indented(error.stack ?? `${error.name}: ${error.message}`))
   for (const value of output) lines.push(`output  ${shown(value)}`)
-  for (const { table, row } of writes) lines.push(`write   ${table} ${shown(row)}`)
+  for (const write of writes) lines.push(written(write))
   for (const [name, values] of Object.entries(scope)) {
     if (Object.keys(values).length > 0) lines.push(`scope   ${name} ${shown(values)}`)
   }
   for (const [name, other] of Object.entries(streams)) lines.push(`stream  "${name}": ${other}`)
   lines.push('Nothing was committed.')
   return `${lines.join('\n')}\n`
+}
+
+function written(write: Evaluation['writes'][number]): string {
+  if ('table' in write) return `write   ${write.table} ${shown(write.row)}`
+  const { topic, key, value, headers } = write
+  const beside = Object.keys(headers).length === 0 ? '' : ` ${shown(headers)}`
+  return `emit    ${topic} ${key === undefined ? '' : `${shown(key)}: `}${shown(value)}${beside}`
 }
 
 function indented(text: string): string[] {

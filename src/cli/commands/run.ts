@@ -61,9 +61,11 @@ async function runBounded(plan: Plan, settings: CliSettings, signal: AbortSignal
 
 /** What `run` takes. The group is its name; of the limits of a service only those of items and of keys are ones of a run. */
 function runSettings(settings: CliSettings): RunSettings {
-  const { group, commit, stateKeys, blockedAfterMs } = settings
+  const { group, commit, stateKeys, blockedAfterMs, kafka } = settings
   return {
     postgres: requirePostgres(settings),
+    // Only a plan that writes to topics needs it, and says so.
+    kafka: kafka?.brokers === undefined ? undefined : { ...kafka, brokers: kafka.brokers },
     name: group,
     stateKeys,
     blockedAfterMs,

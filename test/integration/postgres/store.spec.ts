@@ -1,6 +1,7 @@
 import type { Store } from '../../../src/core/store.ts'
 import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
 import { collectorContract } from '../../contracts/collector.ts'
+import { outboxContract } from '../../contracts/outbox.ts'
 import { stateContract } from '../../contracts/state.ts'
 import { type StoreHarness, storeContract } from '../../contracts/store.ts'
 import { freshDatabase } from '../../support/services.ts'
@@ -13,7 +14,7 @@ await first.close()
 
 async function openHarness(): Promise<StoreHarness> {
   await database.query(
-    'truncate millrace.progress, millrace.errors, millrace.plans, millrace.state, millrace.state_steps; drop table if exists contract_rows, contract_totals',
+    'truncate millrace.progress, millrace.errors, millrace.plans, millrace.state, millrace.state_steps, millrace.emitters, millrace.outbox; drop table if exists contract_rows, contract_totals',
   )
   const stores: Store[] = []
   return {
@@ -51,4 +52,5 @@ async function openHarness(): Promise<StoreHarness> {
 
 storeContract('the Postgres store', openHarness)
 stateContract('the Postgres store', openHarness)
+outboxContract('the Postgres store', openHarness)
 collectorContract('the Postgres store', openHarness)

@@ -13,6 +13,7 @@ import type { Selection } from '../../../src/reparse/selection.ts'
 import { type App, start } from '../../../src/service/start.ts'
 import { leavesOf, type Plan } from '../../../src/stream.ts'
 import type { MemoryBroker } from '../../../src/testing/memoryBroker.ts'
+import { memoryWriter } from '../../../src/testing/memoryWriter.ts'
 
 export interface Surroundings {
   readonly broker: MemoryBroker
@@ -28,6 +29,7 @@ export function serve(plan: Plan, { broker, url, group, maxItems = 10_000 }: Sur
   return start(plan, {
     group,
     client: broker.client(group),
+    writer: memoryWriter(broker, { create: 1 }),
     postgres: { url },
     from: 'earliest',
     commit: { maxItems },

@@ -1,10 +1,12 @@
 /** What running items again does where plans and logs are not simple. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { json, type ProcessContext, type Stream, segment, signal, stream, table, topic } from '../../../src/index.ts'
+import { notesOf } from '../../../src/reparse/steps.ts'
+import { leavesOf } from '../../../src/stream.ts'
 import { createMemoryBroker, type MemoryBroker } from '../../../src/testing/memoryBroker.ts'
 import { freshDatabase, freshName } from '../../support/services.ts'
 import { until } from '../../support/until.ts'
-import { catchUp, reparse, type Surroundings, serve } from './_reparse.ts'
+import { catchUp, reparse, type Surroundings, serve, shadow } from './_reparse.ts'
 
 interface Item {
   readonly n: number
@@ -299,4 +301,44 @@ test('an item that comes late out of the collector does not overwrite a newer ro
   } finally {
     await app.stop()
   }
+})
+
+describe('topics', () => {
+  const emitted = topic('emitted', json<Item>())
+  /** Each test has a table of its own: one that other groups write is not made anew. */
+  const emitting = (version: number, name: string): Stream<unknown> =>
+    stream('items')
+      .from(items)
+      .to(emitted)
+      .to(
+        table<{ n: number; version: number }>(name, {
+          track: true,
+          create: `create table ${name} (n integer, version integer)`,
+        }),
+        ({ n }) => ({ n, version }),
+      )
+  const sent = () => broker.records({ topic: emitted.name, partition: 0 }).map(({ value }) => String(value))
+  const wanted = ['{"n":1}', '{"n":2}']
+
+  test.each([['reparse', reparse] as const, ['shadow', shadow] as const])(
+    'of a %s get nothing a second time',
+    async (name, again) => {
+      send(1, 2)
+      await catchUp(emitting(1, name), surroundings)
+      expect(sent()).toEqual(wanted)
+      await again(emitting(2, name), surroundings)
+      expect(await database.query(`select n, version from ${name} order by n`)).toEqual([
+        { n: 1, version: 2 },
+        { n: 2, version: 2 },
+      ])
+      expect(sent()).toEqual(wanted)
+      expect(await database.query('select from millrace.outbox')).toEqual([])
+    },
+  )
+
+  test('are named in the plan', () => {
+    expect(notesOf(leavesOf(emitting(1, 'any')))).toEqual([
+      'to:emitted: what topic "emitted" was sent stays there, and nothing is sent again',
+    ])
+  })
 })
