@@ -35,7 +35,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lost fence is not raised',
     file: commit,
-    find: 'throw sqlstateOf(error) === fenceLostState ? fenceLost(request.claim, error) : error',
+    find: 'throw sqlstateOf(error) === fenceLostState ? await fenceLost(link, request.claim, error) : error',
     replace: "if (sqlstateOf(error) !== fenceLostState) throw error\n    await link.begin('begin')",
     tests: store,
   },
@@ -253,15 +253,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'state that somebody else has changed goes unnoticed',
     file: 'src/postgres/state.ts',
-    find: 'if (Number(rows[0]?.done) !== change.keys.length) throw',
-    replace: 'if (Number(rows[0]?.done) > change.keys.length) throw',
+    find: 'if (Number(done) !== change.keys.length) throw',
+    replace: 'if (Number(done) > change.keys.length) throw',
     tests: store,
   },
   {
     name: 'state of a batch that is run again is not what is stored',
     file: 'src/runtime/stateTable.ts',
-    find: '        cell.restore()\n        if (cell.text',
-    replace: '        if (cell.text',
+    find: '      cell.restore()\n      if (cell.isGone)',
+    replace: '      if (cell.isGone)',
     tests: ['test/runtime/stateLaw.spec.ts'],
   },
   {
