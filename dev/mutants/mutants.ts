@@ -15,6 +15,7 @@ export interface Mutant {
 
 const commit = 'src/postgres/commit.ts'
 const batch = 'src/runtime/batch.ts'
+const falls = 'src/runtime/falls.ts'
 const calls = 'src/runtime/asyncCalls.ts'
 const memory = 'src/runtime/callMemory.ts'
 const position = 'src/runtime/checkPosition.ts'
@@ -91,14 +92,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'rows of undone items are written',
     file: batch,
-    find: 'this.isBeyond(owner) || this.isUndone(owner) ? undefined : this.#placeOf(owner)',
-    replace: 'this.isBeyond(owner) ? undefined : this.#placeOf(owner)',
+    find: 'this.limit.isBeyond(owner) || this.falls.isUndone(owner) ?',
+    replace: 'this.limit.isBeyond(owner) ?',
     tests: laws,
   },
   {
     name: 'what an undone item left in others stays',
-    file: batch,
-    find: '    if (this.#hasJoined(owner)) this.#staleBy(owner)\n  }',
+    file: falls,
+    find: '    if (this.#marks.hasJoined(owner)) this.#staleness.by(itemOf(owner))\n  }',
     replace: '  }',
     tests: laws,
   },
@@ -112,8 +113,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an item that clashed with an undone one stays undone',
     file: closing,
-    find: 'batch.reviveClashesAfter(first) || batch.stale',
-    replace: 'batch.stale',
+    find: 'batch.falls.reviveClashesAfter(first) || batch.falls.needReplay',
+    replace: 'batch.falls.needReplay',
     tests: laws,
   },
   {
@@ -224,22 +225,22 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'what a result triggered stays when the result falls',
-    file: batch,
-    find: "if (relation === 'triggers' && parent === streamOf(owner)) this.#withdraw",
-    replace: "if (relation === 'triggers' && parent < 0) this.#withdraw",
+    file: falls,
+    find: 'for (const stream of this.#triggeredBy(owner)) this.#withdraw',
+    replace: 'for (const stream of this.#triggeredBy(owner)) if (stream < 0) this.#withdraw',
     tests: ['test/runtime/pipeLaw.spec.ts'],
   },
   {
     name: 'an item that was undone does not come to what depends on its stream',
-    file: batch,
-    find: 'if (!this.#hasDependents[streamOf(owner)]) return true',
+    file: falls,
+    find: 'if (this.#dependentsOf(owner).length === 0) return true',
     replace: 'if (streamOf(owner) >= 0) return true',
     tests: ['test/runtime/pipeLaw.spec.ts'],
   },
   {
     name: 'items behind a failed one of their key overtake it',
     file: 'src/runtime/applyPolicy.ts',
-    find: '    batch.park(item)\n    parked = true',
+    find: '    batch.falls.park(item)\n    parked = true',
     replace: '    parked = false',
     tests: ['test/runtime/errorPolicy.spec.ts'],
   },
@@ -266,9 +267,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'an item that fell behind one that left traces in state is not looked at again',
-    file: batch,
-    find: '        this.falls.delete(owner)\n        this.#fellOnState.delete(owner)',
-    replace: '        this.#fellOnState.delete(owner)',
+    file: falls,
+    find: '      this.byOwner.delete(owner)\n      this.#onState.delete(owner)',
+    replace: '      this.#onState.delete(owner)',
     tests: ['test/runtime/stateLaw.spec.ts'],
   },
   {
@@ -309,7 +310,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an item that fell for a refused row emits all the same',
     file: 'src/runtime/relay.ts',
-    find: 'asAppended && !batch.hasFallen',
+    find: 'asAppended && !batch.falls.any',
     replace: 'asAppended',
     tests: emits,
   },

@@ -36,19 +36,19 @@ export function applyRetries(batch: Batch, info: TaskInfo, memory: CallMemory): 
       if (retry.kind === 'soft') {
         const reason = `gave up after ${tried} tries`
         info.log.warn(told, reason)
-        batch.fallOtherwise(owner, { kind: 'ignored', reason })
+        batch.falls.fallOtherwise(owner, { kind: 'ignored', reason })
       }
       continue
     }
     info.log.warn({ ...told, pauseMs }, 'an item failed and is tried again')
     if (pauseMs >= putOffFromMs) {
-      batch.fallOtherwise(owner, { kind: 'deferred', step: fall.step, error: fall.error, retryInMs: pauseMs })
+      batch.falls.fallOtherwise(owner, { kind: 'deferred', step: fall.step, error: fall.error, retryInMs: pauseMs })
       continue
     }
     longestMs = Math.max(longestMs ?? 0, pauseMs)
     batch.tries.set(owner, (batch.tries.get(owner) ?? 0) + 1)
     memory.forgetThrown(batch.offsetsOf(owner))
-    batch.standUp(owner)
+    batch.falls.standUp(owner)
   }
   return longestMs
 }
@@ -88,8 +88,8 @@ export function applyParking(batch: Batch, info: TaskInfo): boolean {
   for (let item = 0; item < batch.taken; item++) {
     const key = keyTextOf(batch, item)
     const before = key === null ? undefined : first.get(key)
-    if (before === undefined || before >= item || batch.falls.get(item)?.kind === 'parked') continue
-    batch.park(item)
+    if (before === undefined || before >= item || batch.falls.byOwner.get(item)?.kind === 'parked') continue
+    batch.falls.park(item)
     parked = true
   }
   return parked

@@ -80,7 +80,7 @@ export class AsyncCalls implements AsyncStep {
     this.#settled = []
     const batch = this.#batch
     for (const { owner, answer, effects } of settled) {
-      if (batch.isUndone(owner) || batch.isBeyond(owner)) continue
+      if (batch.falls.isUndone(owner) || batch.limit.isBeyond(owner)) continue
       batch.item = owner
       batch.step = this.name
       if (effects.slots.size > 0) batch.scopes.set(owner, new Map(effects.slots))

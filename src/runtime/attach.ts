@@ -68,7 +68,7 @@ export function attachPlan(
   /** Of steps that join, for what comes from their second input. */
   const otherInlets = new Map<PlanNode, Next<unknown>>()
   const toDependent = stepsToDependents(steps)
-  const reach: Next<unknown> = (_, owner) => batch.reach(owner, Outcome.done)
+  const reach: Next<unknown> = (_, owner) => batch.marks.reach(owner, Outcome.done)
 
   /** What takes the values that a step gives: one function, also when several steps follow or none. */
   const outletOf = (node: PlanNode): Next<unknown> => fanOut(batch, targetsOf(node))
@@ -218,7 +218,7 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
     },
     bytesOf(owner) {
       let bytes = 0
-      for (const item of batch.itemsOf(owner)) {
+      for (const item of batch.owners.itemsOf(owner)) {
         const { records, index } = batch.locate(item)
         bytes += Math.max(0, records.valueEnd(index) - records.valueStart(index))
       }
@@ -226,7 +226,7 @@ function createStep(batch: Batch, info: TaskInfo, name: string, stage: Stage): S
     },
     now: () => info.clock.now(),
     join(owner) {
-      batch.join(owner)
+      batch.marks.join(owner)
     },
     group(next, values, owners, trigger) {
       handOnGroup(batch, info, next, { values, owners, trigger })
@@ -276,7 +276,7 @@ function stepsToDependents(steps: readonly PlanNode[]): ReadonlySet<PlanNode> {
 /** Keeps owners that were undone, and are on their way to a dependent stream, from going anywhere else. */
 function withoutUndone(batch: Batch, next: Next<unknown>): Next<unknown> {
   return (value, owner) => {
-    if (!(batch.hasFallen && batch.isUndone(owner))) next(value, owner)
+    if (!(batch.falls.any && batch.falls.isUndone(owner))) next(value, owner)
   }
 }
 
@@ -303,7 +303,7 @@ function attachSink(node: SinkNode, next: Next<unknown>, step: Step, batch: Batc
   const { sink, row } = node
   return (value, owner) => {
     step.enter()
-    batch.bufferFor(sink).append(row === undefined ? (value as object) : row(value, step.ctx), owner)
+    batch.writeSet.bufferFor(sink).append(row === undefined ? (value as object) : row(value, step.ctx), owner)
     next(value, owner)
   }
 }

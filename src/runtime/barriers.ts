@@ -184,7 +184,7 @@ export class RxBarrier extends CollectingBarrier {
       const { values, items } = this.takeAll()
       let ordinal = 0
       for (const [index, owner] of items.entries()) {
-        batch.reach(owner, Outcome.done)
+        batch.marks.reach(owner, Outcome.done)
         ordinal = index > 0 && items[index - 1] === owner ? ordinal + 1 : 0
         // A replay passes here again, and after a cut the next batch does; RxJS is told of each value once.
         const id = `${batch.offsetsOf(owner)}/${ordinal}`
@@ -199,7 +199,7 @@ export class RxBarrier extends CollectingBarrier {
     if (this.#failure !== undefined) return batch.interruptWith({ kind: 'fatal', cause: this.#failure })
     const fresh = this.#given.slice(this.#handedOn)
     this.#handedOn = this.#given.length
-    const owners = fresh.map(() => batch.openGroup([], undefined))
+    const owners = fresh.map(() => batch.owners.openGroup([], undefined))
     await drive(batch, this.info, new EntryFeed(fresh, owners, this.next))
   }
 

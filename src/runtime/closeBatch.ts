@@ -100,7 +100,7 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
       isStable = true
       const end = await commit(closing, budget, { inPlace })
       if (end === undefined) return undefined
-      return { ...end, setbacks: refusals + batch.doubts, cut: batch.isCut, broke: brokeOff(closing) }
+      return { ...end, setbacks: refusals + batch.doubts, cut: batch.limit.isCut, broke: brokeOff(closing) }
     } catch (error) {
       if (error instanceof RowsRefused) {
         if (error !== inPlace.last) await refused(closing, error, inPlace.areTooMany ? maxRefusals + 1 : ++refusals)
@@ -119,7 +119,7 @@ export async function closeBatch(closing: Closing): Promise<BatchEnd | undefined
 
 /** Whether the stream's error policy changes what fell, so that the batch has to be run again. */
 async function policyAsksForReplay({ batch, info, memory, retrying }: Closing): Promise<boolean> {
-  if (!batch.hasFallen) return false
+  if (!batch.falls.any) return false
   const pauseMs = applyRetries(batch, info, memory)
   if (pauseMs !== undefined) {
     retrying(true)
@@ -127,7 +127,7 @@ async function policyAsksForReplay({ batch, info, memory, retrying }: Closing): 
     retrying(false)
     return true
   }
-  return applyParking(batch, info) && batch.stale
+  return applyParking(batch, info) && batch.falls.needReplay
 }
 
 /** What the caller has to deal with; the other kinds are dealt with here. */
@@ -138,7 +138,7 @@ async function stabilise(closing: Closing): Promise<AskedToRetry | undefined> {
   const { batch, graph, info } = closing
   for (;;) {
     if (closing.settled()) return undefined
-    const doubtfulFrom = batch.doubtfulFrom
+    const doubtfulFrom = batch.falls.doubtfulFrom
     // Each such item takes a replay. Where they are many, the batch ends before the next one, and what is left is looked at in smaller ones.
     if (doubtfulFrom !== undefined && ++batch.doubts > maxDoubts && doubtfulFrom > 0 && !info.isWhole) {
       batch.cutAt(doubtfulFrom)
@@ -148,10 +148,10 @@ async function stabilise(closing: Closing): Promise<AskedToRetry | undefined> {
     const { interrupt } = batch
     if (interrupt?.kind === 'fatal') throw located(closing, interrupt)
     if (interrupt?.kind === 'error') return interrupt
-    if (batch.stale) await replay(batch, graph)
+    if (batch.falls.needReplay) await replay(batch, graph)
     else {
       if (!graph.itemwise) await graph.run({ kind: 'flush' })
-      if (batch.interrupt !== undefined || batch.stale) continue
+      if (batch.interrupt !== undefined || batch.falls.needReplay) continue
       if (await openUnchecked(closing)) return undefined
       await replay(batch, graph)
     }
@@ -187,8 +187,8 @@ function located({ batch, info }: Closing, { cause, step, owner }: Extract<Inter
 
 /** Where a break has ended the batch. */
 function brokeOff({ batch, info }: Closing): BatchEnd['broke'] {
-  if (batch.broke === undefined) return undefined
-  const { item, ...asked } = batch.broke
+  if (batch.limit.broke === undefined) return undefined
+  const { item, ...asked } = batch.limit.broke
   const { topic = '', offset } = placeOf(info, batch, item, '')
   return { ...asked, topic, offset }
 }
@@ -229,14 +229,14 @@ async function commit(
     beside.settled.length === 0 &&
     state.length === 0 &&
     standing(batch, batch.writeSet.emits) === 0
-  const allInOrder = graph.itemwise && !batch.hasFallen && batch.limit >= batch.size
+  const allInOrder = graph.itemwise && batch.allStand
   if (!nothingNew) {
     await store.commit({
       claim,
       progress,
       buffers: batch.writeSet.buffers,
       position: (owner) => batch.position(owner),
-      order: batch.streams.length === 1 ? undefined : (owner) => batch.order(owner),
+      order: batch.streams.length === 1 ? undefined : (owner) => batch.owners.order(owner),
       allInOrder,
       origins: originsOf(batch, info),
       again: batch.waiting !== undefined,
@@ -287,10 +287,15 @@ function requireOutcomes({ batch, info }: Closing, offset: number): void {
 /** Finds who falls for refused rows, or cuts the batch. */
 async function refused(closing: Closing, refusal: RowsRefused, refusals: number): Promise<void> {
   const { batch, graph, info } = closing
-  const members = batch.membersOf(refusal.owner)
+  const members = batch.owners.membersOf(refusal.owner)
   let [first] = members
-  if (first === undefined && batch.derivedOf(refusal.owner) !== undefined) {
-    batch.refuseDerived(refusal.owner, { kind: 'collected', step: `to:${refusal.table}`, error: refusal, clash: false })
+  if (first === undefined && batch.owners.derivedOf(refusal.owner) !== undefined) {
+    batch.falls.refuseDerived(refusal.owner, {
+      kind: 'collected',
+      step: `to:${refusal.table}`,
+      error: refusal,
+      clash: false,
+    })
     await replay(batch, graph)
     return
   }
@@ -303,7 +308,7 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
       cause: refusal,
     })
   }
-  if (batch.isUndone(refusal.owner)) {
+  if (batch.falls.isUndone(refusal.owner)) {
     // Else the same rows would be refused for ever.
     throw new InternalError('MR-INTERNAL-REFUSED', {
       what: `table "${refusal.table}" refused rows of an item that was undone before`,
@@ -324,8 +329,8 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
     batch.cutAt(itemOf(first))
     return
   }
-  batch.fall(first, fallFor(refusal))
-  if (batch.reviveClashesAfter(first) || batch.stale) await replay(batch, graph)
+  batch.falls.fall(first, fallFor(refusal))
+  if (batch.falls.reviveClashesAfter(first) || batch.falls.needReplay) await replay(batch, graph)
 }
 
 /**
@@ -337,7 +342,7 @@ async function refused(closing: Closing, refusal: RowsRefused, refusals: number)
 async function guiltyMember(closing: Closing, members: readonly number[]): Promise<number | undefined> {
   const { batch } = closing
   const halving = new Halving(members.length)
-  const falls = new Map(batch.falls)
+  const falls = new Map(batch.falls.byOwner)
   for (let count = halving.next; count !== undefined; count = halving.next) {
     batch.cutAt(itemOf(members[count] as number))
     try {
@@ -371,7 +376,7 @@ function standingRows(batch: Batch): number {
 }
 
 function standing(batch: Batch, entries: OwnedEntries): number {
-  if (!batch.hasFallen && batch.limit >= batch.size && batch.waiting === undefined) return entries.length
+  if (batch.allStand && batch.waiting === undefined) return entries.length
   let count = 0
   entries.eachOwner((owner) => {
     if (batch.position(owner) !== undefined) count++
@@ -385,7 +390,7 @@ function streamOutcomes(batch: Batch): BatchEnd['streams'] {
 
 function ignoredReasons(batch: Batch): Map<string, number> {
   const reasons = new Map<string, number>()
-  const falls = [...batch.strayFalls.values()]
+  const falls = [...batch.falls.stray.values()]
   for (const { fall } of batch.fallen()) falls.push(fall)
   for (const fall of falls) {
     if (fall.kind !== 'ignored') continue

@@ -15,7 +15,7 @@ export function collectedItems(batch: Batch, info: TaskInfo, memory: CallMemory)
     if (fallen.fall.kind === 'ignored' || isWaitingItem(batch, fallen)) continue
     items.push(collectedItem(batch, info, memory, fallen))
   }
-  for (const [owner, fall] of batch.strayFalls) {
+  for (const [owner, fall] of batch.falls.stray) {
     if (fall.kind === 'collected') items.push(strayItem(batch, info, owner, fall))
   }
   return items
@@ -27,7 +27,7 @@ export function settlements(batch: Batch, info: TaskInfo, memory: CallMemory): S
   const fallen = new Map<number, FallenItem>()
   for (const one of batch.fallen()) if (isWaitingItem(batch, one)) fallen.set(one.item, one)
   for (const [item, { id, kind, stream }] of (batch.waiting ?? []).slice(0, batch.taken).entries()) {
-    const own = batch.falls.get(item)
+    const own = batch.falls.byOwner.get(item)
     // One that has to wait does so in all streams: also where it did not fall in the task's own.
     const fell = own?.kind === 'parked' ? { owner: item, item, stream, fall: own } : fallen.get(item)
     if (fell === undefined) settled.push({ id, outcome: 'done' })
@@ -93,9 +93,9 @@ function readableHeaders(records: RecordChunk, index: number): CollectedItem['he
 
 /** A value that RxJS gave back, or that was derived: it has no record, and so no position. */
 function strayItem(batch: Batch, info: TaskInfo, owner: number, fall: Fall & { kind: 'collected' }): CollectedItem {
-  const derived = batch.derivedOf(owner)
+  const derived = batch.owners.derivedOf(owner)
   return {
-    stream: batch.streamNameOf(owner),
+    stream: batch.owners.streamNameOf(owner),
     taskStream: info.stream,
     step: fall.step,
     topic: ownInput(info).source.name,

@@ -58,7 +58,7 @@ class LocatedRecord implements RecordView {
 
 function recordOf(batch: Batch, owner: number, info: TaskInfo, step: string): RecordView {
   if (owner >= 0) return new LocatedRecord(batch, itemOf(owner))
-  const derived = batch.derivedOf(owner) !== undefined
+  const derived = batch.owners.derivedOf(owner) !== undefined
   throw new PlanError('MR-CTX-RECORD', {
     what: `ctx.record was read ${derived ? 'for a result of a window' : 'in a group'}, which has no single record`,
     fix: derived ? 'Use what the result holds: ctx.records is empty.' : 'Use ctx.records: one for each member.',
@@ -67,7 +67,7 @@ function recordOf(batch: Batch, owner: number, info: TaskInfo, step: string): Re
 }
 
 function recordsOf(batch: Batch, owner: number): RecordView[] {
-  return batch.itemsOf(owner).map((item) => new LocatedRecord(batch, item))
+  return batch.owners.itemsOf(owner).map((item) => new LocatedRecord(batch, item))
 }
 
 /** A logger that adds where the current item stands. */
@@ -112,7 +112,7 @@ export class StepContext implements ItemContext {
   }
   get trigger(): GroupTrigger | undefined {
     const owner = this.owner()
-    return owner < 0 ? this.batch.groupOf(owner).trigger : undefined
+    return owner < 0 ? this.batch.owners.groupOf(owner).trigger : undefined
   }
   write(to: Target, value: unknown, options?: EmitOptions): void {
     write(this.batch, this.owner(), { to, value, options })
@@ -168,7 +168,7 @@ export class PipeContext extends StepContext implements ProcessContext, RunConte
     const count = this.#calls.get(name) ?? 0
     this.#calls.set(name, count + 1)
     // Of a run of many items the first tells which run it is; which others there are, the arguments may tell.
-    const [first] = this.batch.membersOf(owner)
+    const [first] = this.batch.owners.membersOf(owner)
     const at = first === undefined ? '' : this.batch.offsetsOf(first)
     const key = `${this.step}/${this.#id}${name}/${count}`
     let known = this.#memory.recall(at, key, args)

@@ -47,8 +47,8 @@ function turn(batch: Batch, info: TaskInfo, feed: Feed, from: number): number {
   syncWatch.raised = undefined
   for (let index = from; index < feed.count; index++) {
     const owner = feed.ownerAt(index)
-    if (batch.hasFallen && batch.isSkipped(owner)) continue
-    if (batch.isBeyond(owner)) return feed.count
+    if (batch.falls.any && batch.falls.isSkipped(owner)) continue
+    if (batch.limit.isBeyond(owner)) return feed.count
     batch.item = owner
     try {
       feed.feed(index, owner)
@@ -82,7 +82,7 @@ export function absorbContinue<T>(batch: Batch, next: Next<T>): Next<T> {
     } catch (thrown) {
       if (!(thrown instanceof Signal) || thrown.request.kind !== 'continue') throw thrown
       syncWatch.raised = undefined
-      batch.reach(owner, Outcome.continued)
+      batch.marks.reach(owner, Outcome.continued)
     }
   }
 }

@@ -41,8 +41,8 @@ export class EventTimeReader {
   #ofInput(owner: number): number {
     const batch = this.#batch
     if (owner >= 0) return batch.timeOf(itemOf(owner))
-    const derived = batch.derivedOf(owner)
-    return derived?.time ?? Math.max(...batch.itemsOf(owner).map((item) => batch.timeOf(item)))
+    const derived = batch.owners.derivedOf(owner)
+    return derived?.time ?? Math.max(...batch.owners.itemsOf(owner).map((item) => batch.timeOf(item)))
   }
 
   #given(given: Date | number, owner: number): number {

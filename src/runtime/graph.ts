@@ -179,7 +179,7 @@ class ChunkFeed implements Feed {
     this.#batch.step = step
     const { held } = this.#batch
     if (held.size > 0 && this.#waits(owner)) {
-      this.#batch.fall(owner, { kind: 'parked' })
+      this.#batch.falls.fall(owner, { kind: 'parked' })
       return
     }
     const value = chunk.input.take(at)

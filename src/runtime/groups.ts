@@ -15,7 +15,7 @@ export function handOnGroup<V>(
 ): void {
   if (syncWatch.raised !== undefined) throw swallowedSignal(batch, batch.item, info, syncWatch)
   const outer = batch.item
-  const owner = batch.openGroup(group.owners, group.trigger)
+  const owner = batch.owners.openGroup(group.owners, group.trigger)
   batch.item = owner
   try {
     next(group.values, owner)
@@ -25,7 +25,7 @@ export function handOnGroup<V>(
     settle(batch, owner, thrown, (error) => {
       const found = guiltyMember(batch, info, next, group, error)
       if (found === undefined) return
-      batch.fallAll(found.guilty, { kind: 'collected', step: found.step, error: found.reason, clash: false })
+      batch.falls.fallAll(found.guilty, { kind: 'collected', step: found.step, error: found.reason, clash: false })
     })
   } finally {
     batch.item = outer
@@ -47,8 +47,8 @@ function guiltyMember<V>(
   let reason = error
   let step = batch.step
   for (let count = halving.next; count !== undefined; count = halving.next) {
-    const savepoint = batch.mark()
-    const owner = batch.openGroup(group.owners.slice(0, count), group.trigger)
+    const savepoint = batch.writeSet.mark()
+    const owner = batch.owners.openGroup(group.owners.slice(0, count), group.trigger)
     batch.item = owner
     try {
       next(group.values.slice(0, count), owner)
@@ -67,7 +67,7 @@ function guiltyMember<V>(
         step = batch.step
       }
     }
-    batch.rollbackTo(savepoint)
+    batch.writeSet.rollbackTo(savepoint)
   }
   return { guilty: group.owners[halving.guilty] as number, reason, step }
 }

@@ -70,7 +70,7 @@ class Taken {
 
   /** Those that go on, in offset order. */
   sorted(batch: Batch): Taken {
-    if (!batch.hasFallen && batch.limit >= batch.size && this.#isOrdered()) return this
+    if (batch.allStand && this.#isOrdered()) return this
     const positions = this.owners.map((owner) => batch.standing(owner))
     if (positions.every((position, index) => position !== undefined && position >= (positions[index - 1] ?? -1)))
       return this
@@ -208,13 +208,13 @@ export class KeyedBarrier implements Barrier, Feed {
     }
     this.#time = time
     this.#batch.step = this.name
-    this.#batch.sawState(owner)
+    this.#batch.marks.sawState(owner)
     const { changesMade } = this.#table
     const state = this.#table.use(this.#feeding.keys[index] as string)
     if (this.#feeding.sides[index]) this.#handlers.takeOther?.(this.#feeding.values[index], owner, state)
     else this.#handlers.take(this.#feeding.values[index], owner, state)
     // What went into state is done, also when nothing goes on from here.
-    if (this.#table.changesMade > changesMade) this.#batch.reach(owner, Outcome.done)
+    if (this.#table.changesMade > changesMade) this.#batch.marks.reach(owner, Outcome.done)
   }
 
   reset(): void {
@@ -264,7 +264,7 @@ export class KeyedBarrier implements Barrier, Feed {
     const { inputs, info } = this.#parts
     const isFedByAll = inputs.size === info.inputs.length
     for (; this.#seen <= last; this.#seen++) {
-      if (batch.isUndone(this.#seen)) continue
+      if (batch.falls.isUndone(this.#seen)) continue
       if (isFedByAll || inputs.has(batch.inputOf(this.#seen).index))
         this.#watermark.see(batch.timeOf(this.#seen), this.#seen)
     }
@@ -273,7 +273,7 @@ export class KeyedBarrier implements Barrier, Feed {
   /** Behind the last value: items that did not come here, and time that went on without any. Says whether all is worked off. */
   #runDue(closing: boolean): boolean {
     const batch = this.#batch
-    if (!this.#ownTime) this.#seeItems(Math.min(batch.passed, batch.limit) - 1)
+    if (!this.#ownTime) this.#seeItems(Math.min(batch.passed, batch.limit.at) - 1)
     if (closing)
       this.#watermark.see((batch.isLast ? Number.POSITIVE_INFINITY : batch.timeAtLeast) + this.#behindMs, noItem)
     this.#parts.info.cursor.enter(() => placeOf(this.#parts.info, batch, batch.item, this.name))
@@ -298,7 +298,7 @@ export class KeyedBarrier implements Barrier, Feed {
     const outer = batch.item
     batch.item = mover
     // What is due depends on who has moved the watermark.
-    batch.join(mover)
+    batch.marks.join(mover)
     this.#isDue = true
     for (const cell of due) {
       // It comes up again, if it was set again.
@@ -326,11 +326,11 @@ export class KeyedBarrier implements Barrier, Feed {
   /** Hands on a value that no single record made: what becomes of it is nothing to the item in hand. */
   #derive(next: Next<unknown>, value: unknown, from: Derivation): void {
     const batch = this.#batch
-    const owner = batch.openDerived(this.#derivedOwner(from))
+    const owner = batch.falls.openDerived(this.#derivedOwner(from))
     if (owner === undefined) return
     const outer = batch.item
     // It came because of the one in hand, and stands by itself.
-    batch.join(outer)
+    batch.marks.join(outer)
     batch.item = owner
     try {
       next(value, owner)
@@ -346,13 +346,13 @@ export class KeyedBarrier implements Barrier, Feed {
 
   #settleDerived(from: Derivation, thrown: unknown): void {
     syncWatch.raised = undefined
-    const owner = this.#batch.openDerived(this.#derivedOwner(from))
+    const owner = this.#batch.falls.openDerived(this.#derivedOwner(from))
     if (owner !== undefined) settle(this.#batch, owner, thrown)
   }
 
   #derivedOwner({ key, at, nth = 0, time }: Derivation) {
     const { batch, stream } = this.#parts
-    const item = batch.item === noItem ? batch.size : batch.firstItemOf(batch.item)
+    const item = batch.item === noItem ? batch.size : batch.owners.firstItemOf(batch.item)
     const position = this.#isDue ? item - dueBefore : item + filledBehind
     return { stream, step: this.name, key, at, nth, time, item, position }
   }
@@ -361,7 +361,7 @@ export class KeyedBarrier implements Barrier, Feed {
   #requireRecordKey(key: Key, owner: number): void {
     const batch = this.#batch
     const wanted = typeof key === 'string' ? key : String(key)
-    for (const item of owner >= 0 ? [itemOf(owner)] : batch.itemsOf(owner)) {
+    for (const item of owner >= 0 ? [itemOf(owner)] : batch.owners.itemsOf(owner)) {
       const { records, index } = batch.locate(item)
       if (records.isKey?.(index, wanted)) continue
       const recordKey = records.key(index)?.toString()

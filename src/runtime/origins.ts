@@ -12,12 +12,12 @@ export function originsOf(batch: Batch, info: TaskInfo): RowOrigins {
   return {
     stream: info.stream,
     topic: ownInput(info).source.name,
-    streamOf: (owner) => (owner >= 0 ? batch.streamNameOf(owner) : undefined),
+    streamOf: (owner) => (owner >= 0 ? batch.owners.streamNameOf(owner) : undefined),
     offsetOf: (owner) => offsetOf(itemOf(owner)),
     of(owner): RowOrigin | undefined {
-      const members = batch.membersOf(owner)
+      const members = batch.owners.membersOf(owner)
       if (members.length === 0) return undefined
-      return { stream: batch.streamNameOf(owner), offsets: members.map((member) => offsetOf(itemOf(member))) }
+      return { stream: batch.owners.streamNameOf(owner), offsets: members.map((member) => offsetOf(itemOf(member))) }
     },
     *standing(): Iterable<StandingItem> {
       for (let item = 0; item < batch.taken; item += 1) {
@@ -35,7 +35,7 @@ export function originsOf(batch: Batch, info: TaskInfo): RowOrigins {
 
 /** Who stands for an item in a stream: itself, or, where it does not come there, whoever stands in the stream before. */
 function standingOwner(batch: Batch, item: number, stream: number, before: number | undefined): number | undefined {
-  if (batch.outcomeIn(stream, item) === undefined) return before
+  if (batch.marks.outcomeIn(stream, item) === undefined) return before
   const owner = ownerOf(stream, item)
-  return batch.isUndone(owner) ? undefined : owner
+  return batch.falls.isUndone(owner) ? undefined : owner
 }

@@ -66,9 +66,9 @@ class PipeRun {
     this.#parts = parts
     this.#callbacks = parts.operator.begin()
     this.#owners = owners
-    this.#all = batch.openGroup(owners, undefined)
+    this.#all = batch.owners.openGroup(owners, undefined)
     // What the fields of a run's own object hold cannot be undone.
-    if (parts.operator.isClass) batch.join(this.#all)
+    if (parts.operator.isClass) batch.marks.join(this.#all)
   }
 
   /** The items to go on with; undefined when the batch has to be replayed or given up first. */
@@ -82,7 +82,7 @@ class PipeRun {
       if ('thrown' in answer) return answer
       try {
         const found = preparedEntries(answer.value, given, entries, place)
-        if (!found.asGiven) this.#batch.join(this.#all)
+        if (!found.asGiven) this.#batch.marks.join(this.#all)
         prepared = found
         return answer
       } catch (thrown) {
@@ -110,14 +110,14 @@ class PipeRun {
     if (this.#callbacks.finish === undefined) return true
     const standing = this.#owners.filter((owner) => this.#stands(owner))
     if (standing.length === 0) return true
-    this.#all = this.#batch.openGroup(standing, undefined)
+    this.#all = this.#batch.owners.openGroup(standing, undefined)
     return this.#settled(items, (count) =>
       this.#ask('finish', (ctx) => this.#callbacks.finish?.(values.slice(0, count), ctx)),
     )
   }
 
   get #hasToEnd(): boolean {
-    return this.#batch.interrupt !== undefined || this.#batch.stale || this.#info.abandoned.aborted
+    return this.#batch.interrupt !== undefined || this.#batch.falls.needReplay || this.#info.abandoned.aborted
   }
 
   #stands(owner: number): boolean {
@@ -144,7 +144,7 @@ class PipeRun {
     const answer = await timedAnswer(() => watchAsync(watch, () => call(ctx)), timed)
     ctx.seal()
     batch.item = noItem
-    if (batch.traces !== before) batch.join(owner)
+    if (batch.traces !== before) batch.marks.join(owner)
     if ('thrown' in answer || watch.raised === undefined) return answer
     return { thrown: swallowedSignal(batch, owner, this.#info, watch, name) }
   }
@@ -162,7 +162,7 @@ class PipeRun {
     if ('value' in answer) return !this.#hasToEnd
     if (answer.thrown instanceof Signal || isNoItemsFault(answer.thrown)) {
       // Any of them may have been the reason.
-      batch.join(this.#all)
+      batch.marks.join(this.#all)
       settle(batch, this.#all, answer.thrown)
       return false
     }
@@ -181,7 +181,7 @@ class PipeRun {
       } else halving.passed(count)
     }
     // The tries have left traces everywhere.
-    batch.join(this.#all)
+    batch.marks.join(this.#all)
     batch.step = this.#parts.name
     settle(batch, owners[halving.guilty] as number, thrown)
     return false
@@ -301,7 +301,7 @@ class ProcessFeed implements Feed {
   }
 
   #take(owner: number, result: unknown): void {
-    if (result === undefined || result === null) this.#batch.reach(owner, Outcome.done)
+    if (result === undefined || result === null) this.#batch.marks.reach(owner, Outcome.done)
     else {
       this.results.push(result)
       this.owners.push(owner)

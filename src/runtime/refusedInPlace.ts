@@ -53,12 +53,17 @@ export class RefusedInPlace {
     const { batch, info, claim, memory } = this.#parts
     const { owner } = refusal
     // Of a group it is not known which member is to blame, and whose keys wait behind it has to be asked of all.
-    if (owner < 0 || batch.isUndone(owner) || info.policy.park || this.areTooMany) return undefined
+    if (owner < 0 || batch.falls.isUndone(owner) || info.policy.park || this.areTooMany) return undefined
     this.#count += 1
     this.#last = refusal
-    batch.fall(owner, fallFor(refusal))
-    this.#revived = batch.reviveClashesAfter(owner)
-    if (this.#revived || batch.stale || batch.doubtfulFrom !== undefined || batch.interrupt !== undefined)
+    batch.falls.fall(owner, fallFor(refusal))
+    this.#revived = batch.falls.reviveClashesAfter(owner)
+    if (
+      this.#revived ||
+      batch.falls.needReplay ||
+      batch.falls.doubtfulFrom !== undefined ||
+      batch.interrupt !== undefined
+    )
       return undefined
     const { budget, halt } = budgetAfter(batch, info, claim.budget)
     if (halt !== undefined) return undefined

@@ -83,7 +83,7 @@ export class Relay {
       sent: this.#sent,
       take: () => {
         // Asked late: by now an item may have fallen for a refused row.
-        const isWhole = asAppended && !batch.hasFallen
+        const isWhole = asAppended && !batch.falls.any
         this.#taken = batch.writeSet.emits.take(this.#sequence, (owner) => batch.position(owner), isWhole)
         return this.#taken
       },

@@ -44,17 +44,17 @@ export class SharedScope extends ScopeView {
   get<T>(slot: Slot<T>): T {
     const owner = this.#owner()
     // An item that was undone is on its way to a stream that depends on this one, and leaves no trace.
-    if (this.#batch.isUndone(owner)) return slot.initial()
+    if (this.#batch.falls.isUndone(owner)) return slot.initial()
     return this.#batch.shared.get(this.#values(owner), slot, owner) as T
   }
   set<T>(slot: Slot<T>, value: T): void {
     const owner = this.#owner()
-    if (this.#batch.isUndone(owner)) return
+    if (this.#batch.falls.isUndone(owner)) return
     this.#batch.shared.set(this.#values(owner), slot, value, owner)
   }
   #values(owner: number): SlotValues {
     const { shared } = this.#batch
-    return this.#kind === 'context' ? shared.context : shared.batchOf(this.#batch.streamIndexOf(owner))
+    return this.#kind === 'context' ? shared.context : shared.batchOf(this.#batch.owners.streamIndexOf(owner))
   }
 }
 

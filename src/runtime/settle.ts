@@ -58,7 +58,7 @@ export function isNoItemsFault(thrown: unknown): boolean {
 }
 
 function collectOwner(batch: Batch, owner: number, error: unknown): void {
-  batch.fallAll(owner, { kind: 'collected', step: batch.step, error, clash: false })
+  batch.falls.fallAll(owner, { kind: 'collected', step: batch.step, error, clash: false })
 }
 
 function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
@@ -68,14 +68,14 @@ function settleSignal(batch: Batch, owner: number, { request }: Signal): void {
   }
   switch (request.kind) {
     case 'continue':
-      batch.reach(owner, Outcome.continued)
+      batch.marks.reach(owner, Outcome.continued)
       return
     case 'ignore':
-      batch.fallAll(owner, { kind: 'ignored', reason: request.reason })
+      batch.falls.fallAll(owner, { kind: 'ignored', reason: request.reason })
       return
     case 'break': {
       const { reason, resumeAfterMs } = request
-      batch.breakAt({ item: batch.firstItemOf(owner), reason, resumeAfterMs })
+      batch.breakAt({ item: batch.owners.firstItemOf(owner), reason, resumeAfterMs })
       return
     }
     case 'error':
@@ -93,7 +93,7 @@ function stoppedReplay(batch: Batch, owner: number, request: SignalRequest & { k
   return new ItemError('MR-SIGNAL-REPLAY', {
     what: `signal.${request.kind}() was raised for an item that comes from the error collector${why === undefined ? '' : `: ${why}`}`,
     why: 'Such an item is run by itself, after others of its partition: it stays in the collector.',
-    place: { stream: batch.streamNameOf(owner), step: batch.step },
+    place: { stream: batch.owners.streamNameOf(owner), step: batch.step },
     cause: request.kind === 'error' ? request.cause : undefined,
   })
 }

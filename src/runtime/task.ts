@@ -539,7 +539,7 @@ export class Task {
       if (input !== undefined) {
         const chunk = batch.add(input, this.#cap - batch.size)
         await this.#graph.run({ kind: 'chunk', chunk })
-        if (batch.interrupt !== undefined || batch.broke !== undefined) return 'break'
+        if (batch.interrupt !== undefined || batch.limit.broke !== undefined) return 'break'
         if (batch.size >= this.#cap) return 'items'
         if (Math.max(batch.byteSize, batch.writeSet.byteSize) >= limits.maxBytes) return 'bytes'
       }
@@ -571,7 +571,7 @@ export class Task {
         const chunk = batch.add(input, this.#cap - batch.size)
         // After signal.error() everything is run again, so what else belongs to the batch is only taken.
         if (batch.interrupt === undefined) await this.#graph.run({ kind: 'chunk', chunk })
-        if (batch.broke !== undefined || batch.interrupt?.kind === 'fatal') break
+        if (batch.limit.broke !== undefined || batch.interrupt?.kind === 'fatal') break
         if (Math.max(batch.byteSize, batch.writeSet.byteSize) >= maxBytes || batch.size >= maxBatchItems) {
           throw tooMuchForOneBatch(this.#info, batch, maxBytes)
         }
@@ -586,7 +586,7 @@ export class Task {
       }
     }
     batch.isLast = true
-    return batch.broke === undefined ? 'drained' : 'break'
+    return batch.limit.broke === undefined ? 'drained' : 'break'
   }
 
   /** Keeps the batch open for more records: an open group until its deadline, a backlog as long as a fetch may take. */

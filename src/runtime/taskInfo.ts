@@ -40,9 +40,9 @@ export function ownInput({ inputs }: Pick<TaskInfo, 'inputs'>): TaskInput {
 
 /** Where an owner of the open batch stands: for errors and logs. */
 export function placeOf(info: TaskInfo, batch: Batch, owner: number, step: string): Place {
-  const [item] = batch.itemsOf(owner)
+  const [item] = batch.owners.itemsOf(owner)
   const place = {
-    stream: batch.streamNameOf(owner),
+    stream: batch.owners.streamNameOf(owner),
     step,
     topic: ownInput(info).source.name,
     partition: info.partition,

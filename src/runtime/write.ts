@@ -20,7 +20,7 @@ export interface Write {
 
 /** @throws ItemError for a value that cannot be written; StoreError when a row has a column that its table lacks */
 export function write(batch: Batch, owner: number, { to, value, options }: Write): void {
-  if (to.kind === 'table') batch.bufferFor(to).append(value as object, owner)
+  if (to.kind === 'table') batch.writeSet.bufferFor(to).append(value as object, owner)
   else emit(batch, owner, to, value, options)
 }
 
@@ -76,7 +76,7 @@ function wrongHeader(topic: string, what: string): ItemError {
 /** What the context scope holds. Who emits has seen it, so that it emits anew when what it saw is undone. */
 function contextOf(batch: Batch, owner: number): RecordHeader[] {
   const { context } = batch.shared
-  if (context.size === 0 || batch.isUndone(owner)) return []
+  if (context.size === 0 || batch.falls.isUndone(owner)) return []
   const values = Array.from(context.keys(), (slot) => [slot.name, jsonOf(batch.shared.get(context, slot, owner))])
   const texts = values.flatMap(([name, text]) => (text === undefined ? [] : `${JSON.stringify(name)}:${text}`))
   return texts.length === 0 ? [] : [{ key: contextHeader, value: Buffer.from(`{${texts.join(',')}}`) }]
@@ -98,7 +98,7 @@ function timeOf(batch: Batch, owner: number): number {
 
 function rawTimeOf(batch: Batch, owner: number): number {
   if (owner >= 0) return batch.timeOf(itemOf(owner))
-  const { members, derived } = batch.groupOf(owner)
+  const { members, derived } = batch.owners.groupOf(owner)
   const last = members.at(-1)
   if (last !== undefined) return batch.timeOf(itemOf(last))
   // What RxJS gave back has no item, and so no time of its own.

@@ -149,13 +149,13 @@ class Trial {
   note(batch: Batch, broke: string | undefined): void {
     const { leaf, name } = this.#found
     const [own, ...others] = batch.streams.map(({ name: stream }, index) => ({ stream, index }))
-    const fall = batch.falls.get(ownerOf(0, 0))
+    const fall = batch.falls.byOwner.get(ownerOf(0, 0))
     const thrown = fall !== undefined && 'error' in fall ? fall.error : undefined
     this.evaluation = {
       stream: leaf.name,
       step: name,
       output: [...this.#given],
-      outcome: batch.limit === 0 ? 'broken' : batch.outcomeOf(own?.index ?? 0),
+      outcome: batch.limit.at === 0 ? 'broken' : batch.marks.outcomeOf(own?.index ?? 0),
       reason: fall?.kind === 'ignored' ? fall.reason : broke,
       error: thrown === undefined ? undefined : shownError(thrown),
       scope: {
@@ -165,7 +165,7 @@ class Trial {
       },
       streams: Object.fromEntries(
         others.flatMap(({ stream, index }) => {
-          const outcome = batch.outcomeIn(index, 0)
+          const outcome = batch.marks.outcomeIn(index, 0)
           return outcome === undefined ? [] : [[stream, outcome]]
         }),
       ),

@@ -190,7 +190,7 @@ export class RunTally {
       const offset = records.offset(index)
       this.#countsOf(stream).note({ topic: this.#source, offset, step: fall.step, message: messageOf(fall.error) })
     }
-    for (const fall of batch.strayFalls.values()) {
+    for (const fall of batch.falls.stray.values()) {
       if (fall.kind !== 'collected') continue
       const message = messageOf(fall.error)
       this.#countsOf(this.#stream).note({ topic: this.#source, offset: undefined, step: fall.step, message })
@@ -238,7 +238,7 @@ export class RunTally {
     const names = batch.streams.map(({ name }) => this.#countsOf(name))
     for (const buffer of batch.writeSet.buffers) {
       buffer.eachOwner((owner) => {
-        const counts = names[batch.streamIndexOf(owner)]
+        const counts = names[batch.owners.streamIndexOf(owner)]
         if (counts !== undefined && batch.position(owner) !== undefined) counts.rows++
       })
     }

@@ -323,7 +323,7 @@ export class Scene {
       const { records, index } = batch.locate(item)
       const log = this.#logs.get(`${this.#sources.get(records.topic)}/${records.partition}`)
       const record = log?.get(records.offset(index))
-      if (record !== undefined) this.#ended.push({ stream, record, outcome: batch.outcomeOf(item) })
+      if (record !== undefined) this.#ended.push({ stream, record, outcome: batch.marks.outcomeOf(item) })
     }
   }
 

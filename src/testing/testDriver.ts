@@ -258,9 +258,9 @@ class Driver implements TestDriver {
       const { records, index } = batch.locate(item)
       const { topic, partition } = records
       for (const [at, { name }] of batch.streams.entries()) {
-        const outcome = batch.outcomeIn(at, item)
+        const outcome = batch.marks.outcomeIn(at, item)
         if (outcome === undefined) continue
-        const fall = batch.falls.get(ownerOf(at, item))
+        const fall = batch.falls.byOwner.get(ownerOf(at, item))
         const reason =
           fall?.kind === 'ignored'
             ? fall.reason
