@@ -1,30 +1,36 @@
 /** What has to hold after every COMMIT, and at the end. Reads tables and progress, and nothing of millrace's. */
 import { deepStrictEqual } from 'node:assert'
+import { expectedRows, type Placed } from './expected.ts'
+import { Items } from './items.ts'
 import type { ModelDatabase } from './modelDatabase.ts'
 import type { Values } from './modelTable.ts'
-import { expected, type Placed } from './orders.ts'
+import type { Policy } from './orders.ts'
 
 export class Invariants {
   /** COMMITs so far. */
   commits = 0
+  readonly items: Items
   readonly #database: ModelDatabase
   readonly #placed: readonly Placed[]
   readonly #seen = new Map<number, { position: number; version: number }>()
 
-  constructor(database: ModelDatabase, placed: readonly Placed[]) {
+  constructor(database: ModelDatabase, placed: readonly Placed[], policy: Policy) {
+    this.items = new Items(policy)
     this.#database = database
     this.#placed = placed
   }
 
-  /** Rows are those of the records before progress. */
+  /** Rows are those of the items before progress that stand, and what became of each item is what may. */
   look(): void {
     this.lookAtProgress()
     const committed = this.#placed.filter(({ partition, offset }) => offset < this.positionOf(partition))
-    const { collected, ...tables } = expected(committed.toSorted((a, b) => a.offset - b.offset))
-    for (const [table, rows] of Object.entries(tables))
+    this.items.follow(
+      committed.toSorted((a, b) => a.offset - b.offset),
+      this.#database.rows('millrace.errors'),
+    )
+    const { done, ran } = this.items
+    for (const [table, rows] of Object.entries(expectedRows(done, ran)))
       deepStrictEqual(sorted(this.#database.rows(table)), sorted(rows), `rows of ${table}`)
-    const kept = this.#database.rows('millrace.errors').map((row) => `${row.partition}@${row.record_offset}`)
-    deepStrictEqual(kept.toSorted(), collected.toSorted(), 'collected items')
     this.#lookAtOrder()
   }
 
@@ -60,15 +66,18 @@ export class Invariants {
     if (this.commits > 0) this.look()
     const left = this.#placed.filter(({ partition, offset }) => offset >= this.positionOf(partition))
     deepStrictEqual(left, [], 'records that were not committed')
+    if (this.items.held > 0) throw new Error(`${this.items.held} items were never settled`)
   }
 
-  /** Rows of one key were written in the order of its records. */
+  /** Rows of one key were written in the order in which its items were committed, those of one batch in the order of their records. */
   #lookAtOrder(): void {
-    const last = new Map<string, number>()
-    for (const { acct, pos } of this.#database.rows('ledger')) {
-      const before = last.get(acct ?? '') ?? -1
-      if (Number(pos) < before) throw new Error(`a row of key ${acct} at ${pos} was written behind that at ${before}`)
-      last.set(acct ?? '', Number(pos))
+    const { done } = this.items
+    const ledger = this.#database.rows('ledger')
+    for (const key of new Set(done.map(({ order }) => order.key))) {
+      const items = done.filter(({ order }) => order.key === key).map(({ offset }) => String(offset))
+      const rows = ledger.filter(({ acct }) => acct === key).map(({ pos }) => pos)
+      const written = rows.filter((pos, index) => pos !== rows[index - 1])
+      deepStrictEqual(written, items, `order of the rows of key ${key}`)
     }
   }
 }

@@ -6,7 +6,8 @@ import type { Transaction } from './modelTransaction.ts'
 
 type Cells = readonly (string | null)[]
 
-interface Asked {
+/** Who asks for items of the collector. */
+export interface Asked {
   readonly database: ModelDatabase
   readonly transaction: Transaction
   readonly interrupted: AbortSignal
@@ -16,7 +17,7 @@ interface Asked {
 export function collectorRow(cells: Cells, now: number): Values {
   const given = Object.fromEntries(collectorColumns.map((column, index) => [column, cells[index] ?? null]))
   const { retry_in_ms: pause = null, ...row } = given
-  return { ...row, retry_at: pause === null ? null : String(now + Number(pause)) }
+  return { ...row, retry_at: pause === null ? null : String(now + Number(pause)), collected_at: String(now) }
 }
 
 /** An item that failed again: the failure before goes into its history. */
@@ -27,14 +28,14 @@ export function failedAgain(old: Values, cells: Cells, now: number): Values {
 
 /** Tasks that have items waiting for them. */
 export function waitingTasks(asked: Asked, app: string): readonly object[] {
-  const due = visible(asked).filter((row) => row.app === app && row.state !== 'parked' && isDue(asked, row))
+  const due = visibleItems(asked).filter((row) => row.app === app && row.state !== 'parked' && isDue(asked, row))
   const tasks = new Map(due.map((row) => [`${row.task_stream}/${row.partition}`, row]))
   return [...tasks.values()].map((row) => ({ stream: row.task_stream, partition: Number(row.partition) }))
 }
 
 /** The items that a task is to run now. */
 export function waitingItems(asked: Asked, [app, stream, partition, limit]: readonly unknown[]): readonly object[] {
-  return visible(asked)
+  return visibleItems(asked)
     .filter((row) => isOfTask(row, app, stream, partition) && isDue(asked, row))
     .toSorted((a, b) => Number(a.record_offset) - Number(b.record_offset) || Number(a.id) - Number(b.id))
     .slice(0, Number(limit))
@@ -52,12 +53,40 @@ export function waitingItems(asked: Asked, [app, stream, partition, limit]: read
 
 /** Keys of a task's items that are not settled. */
 export function heldKeys(asked: Asked, [app, stream, partition]: readonly unknown[]): readonly object[] {
-  const rows = visible(asked).filter((row) => isOfTask(row, app, stream, partition) && isUnsettled(row))
+  const rows = visibleItems(asked).filter((row) => isOfTask(row, app, stream, partition) && isUnsettled(row))
   const parked = new Map<string, number>()
   for (const { key, state } of rows) {
     if (key !== undefined && key !== null) parked.set(key, (parked.get(key) ?? 0) + (state === 'parked' ? 1 : 0))
   }
   return [...parked].map(([key, count]) => ({ key: bytesOf(key), parked: count }))
+}
+
+/** Unsettled items of some records of a task, locked: to be matched with what becomes of these records now. */
+export async function lockedItemsAt(
+  asked: Asked,
+  [app, stream, topic, partition, offsets]: readonly [...unknown[], Cells],
+): Promise<readonly object[]> {
+  const wanted = new Set(offsets as Cells)
+  const isMeant = (row: Values | undefined) =>
+    row !== undefined &&
+    isOfTask(row, app, stream, partition) &&
+    row.topic === topic &&
+    wanted.has(row.record_offset ?? null) &&
+    isUnsettled(row)
+  const table = errorsOf(asked)
+  const found: Values[] = []
+  for (const row of table.rows.filter((one) => isMeant(table.visible(one, asked.transaction)))) {
+    const values = await locked(asked, table, row)
+    if (values !== undefined && isMeant(values)) found.push(values)
+  }
+  return found
+    .toSorted((a, b) => Number(a.id) - Number(b.id))
+    .map(({ id, stream: fell, record_offset, attempts }) => ({
+      id,
+      stream: fell,
+      record_offset,
+      attempts: Number(attempts),
+    }))
 }
 
 /** Deletes items that were settled longer ago. */
@@ -97,7 +126,7 @@ function errorsOf({ database }: Asked): ModelTable {
   return database.table('millrace.errors')
 }
 
-function visible(asked: Asked): readonly Values[] {
+export function visibleItems(asked: Asked): readonly Values[] {
   const table = errorsOf(asked)
   return table.rows.map((row) => table.visible(row, asked.transaction)).filter((values) => values !== undefined)
 }
@@ -106,7 +135,7 @@ function isOfTask(row: Values, app: unknown, stream: unknown, partition: unknown
   return row.app === app && row.task_stream === stream && row.partition === String(partition)
 }
 
-function isUnsettled({ state }: Values): boolean {
+export function isUnsettled({ state }: Values): boolean {
   return state !== 'done' && state !== 'ignored'
 }
 
@@ -117,7 +146,7 @@ function isDue(asked: Asked, row: Values): boolean {
   const before = ({ record_offset, id }: Values) =>
     Number(record_offset) < Number(row.record_offset) ||
     (record_offset === row.record_offset && Number(id) < Number(row.id))
-  return !visible(asked).some(
+  return !visibleItems(asked).some(
     (other) =>
       isOfTask(other, row.app, row.task_stream, row.partition) &&
       holdsUp(other) &&

@@ -4,6 +4,7 @@
  * that millrace sends and no others. `fidelity.spec.ts` runs random scripts on it and on the real one.
  */
 import {
+  advisoryLocks,
   collectorTable,
   emittersTable,
   migrationsTable,
@@ -37,6 +38,7 @@ export class ModelDatabase {
         emittersTable,
         outboxTable,
         migrationsTable,
+        advisoryLocks,
       ],
       ...tables,
     ])

@@ -40,7 +40,10 @@ export const collectorColumns = [
 export const collectorTable: TableModel = {
   name: 'millrace.errors',
   columns: Object.fromEntries(
-    ['id', 'app', 'retry_at', 'history', 'settled_at', ...collectorColumns].map((name) => [name, 'text' as const]),
+    ['id', 'app', 'retry_at', 'history', 'settled_at', 'collected_at', ...collectorColumns].map((name) => [
+      name,
+      'text' as const,
+    ]),
   ),
 }
 
@@ -87,6 +90,9 @@ export const outboxTable: TableModel = {
   },
   uniques: [['emitter', 'sequence']],
 }
+
+/** Names that were locked once. */
+export const advisoryLocks: TableModel = { name: 'pg_locks', columns: { name: 'text' } }
 
 /** Filled with what `migrate` would have noted: the schema is there. */
 export const migrationsTable: TableModel = { name: 'millrace.migrations', columns: { name: 'text' } }

@@ -33,7 +33,9 @@ export const fates = [
 export type Fate = (typeof fates)[number]
 
 /** The names of statements: what a fate waits for. */
-export const statementKinds = ['claim', 'fence', 'copy', 'upsert', 'collect', 'commit', 'rollback', 'other'] as const
+export const statementKinds = [
+  ...(['claim', 'fence', 'copy', 'upsert', 'take', 'collect', 'settle', 'commit', 'rollback', 'other'] as const),
+]
 export type StatementKind = (typeof statementKinds)[number]
 
 /** The process at the other end. */
@@ -358,7 +360,9 @@ function kindOf(text: string): StatementKind {
   if (text.startsWith('begin; ')) return 'fence'
   if (text.includes('millrace.claim')) return 'claim'
   if (text.includes('insert into millrace.errors')) return 'collect'
-  const [word] = text.trim().split(' ')
+  if (text.startsWith('with blocking as')) return 'take'
+  const [word, what] = text.trim().split(' ')
+  if (word === 'update' && what === 'millrace.errors') return 'settle'
   if (word === 'copy' || word === 'commit' || word === 'rollback') return word
   return word === 'insert' ? 'upsert' : 'other'
 }

@@ -6,12 +6,14 @@ import {
   deleteSettled,
   failedAgain,
   heldKeys,
+  lockedItemsAt,
   waitingItems,
   waitingTasks,
 } from './modelCollector.ts'
 import type { ModelDatabase } from './modelDatabase.ts'
+import { changePortion, countMeant, plannedGroups, wakeParked } from './modelErrorsChange.ts'
 import { leftEmits, takeSequences } from './modelOutbox.ts'
-import { migrationNames } from './modelSchema.ts'
+import { advisoryLocks, migrationNames } from './modelSchema.ts'
 import { changeStep, dues, endState, extent, noteStep, readState, readStep, writeState } from './modelState.ts'
 import { type ModelRow, type ModelTable, refusal, type Values } from './modelTable.ts'
 import type { Transaction } from './modelTransaction.ts'
@@ -89,6 +91,19 @@ const known: readonly Known[] = [
     text: /^delete from millrace\.errors e using \(\s*select id from millrace\.errors\s+where app = \$1 and settled_at </,
     run: (asked) => deleteSettled(asked, asked.values),
   },
+  {
+    text: /^select id, stream, record_offset, attempts from millrace\.errors\s+where .* for update$/s,
+    run: (asked) => lockedItemsAt(asked, [...asked.values.slice(0, 4), cellsOf(String(asked.values[4]))]),
+  },
+  { text: /^select clock_timestamp\(\)::text as now$/, run: ({ database }) => [{ now: String(database.now()) }] },
+  { text: /^select g\.\*, newest\.error_message as message from/, run: plannedGroups },
+  { text: /^select stream, order_steps from millrace\.plans/, run: () => [] },
+  { text: /^\s*with chosen as \(\s*select e\.id from millrace\.errors e where/, run: changePortion },
+  { text: /^select count\(\*\)::float8 as count from millrace\.errors e where/, run: countMeant },
+  { text: /^\s*with keys as \(\s*select distinct task_stream/, run: wakeParked },
+  // No table of the model is tracked.
+  { text: /from millrace\.tracked_(tasks|tables)\s+where/, run: () => [] },
+  { text: /^select pg_advisory_xact_lock\(hashtextextended\(\$1, 0\)\)$/, run: lockName },
   { text: /^insert into millrace\.plans /, run: notePlan },
   { text: /^\s*insert into millrace\.state_steps /, run: (asked) => noteStep(asked, asked.values) },
   { text: /^\s*select id, shape, encoding, not exists/, run: (asked) => readStep(asked, asked.values) },
@@ -181,6 +196,17 @@ async function lockProgress(
     if (values !== undefined) locked.push(values)
   }
   return locked.toSorted((a, b) => ((a.source ?? '') < (b.source ?? '') ? -1 : 1))
+}
+
+/** Until the transaction ends. */
+async function lockName({ database, transaction, interrupted, values }: Asked): Promise<Answer> {
+  const table = database.table(advisoryLocks.name)
+  const named = { name: String(values[0]) }
+  const known = table.sameKey(['name'], named)
+  const row: ModelRow = known ?? { committed: named, pending: undefined, by: undefined }
+  if (known === undefined) table.rows.push(row)
+  await transaction.lock(table, row, interrupted)
+  return []
 }
 
 async function fence(asked: Asked, literals: Cells): Promise<Answer> {

@@ -1,11 +1,13 @@
-/** The plan that is simulated, its tables, and what they have to hold: worked out by code that knows nothing of millrace. */
+/** The plan that is simulated, and its tables. What these have to hold is in `expected.ts`. */
 import { table } from '../../sinks/table.ts'
 import { json } from '../../src/codecs/index.ts'
+import { type ErrorPolicyOptions, retry } from '../../src/core/errorPolicy.ts'
+import type { RecordView } from '../../src/core/record.ts'
 import { signal } from '../../src/core/signal.ts'
 import { slot } from '../../src/core/slot.ts'
 import { type Stream, segment, stream } from '../../src/stream.ts'
 import { topic } from '../../src/topic.ts'
-import type { TableModel, Values } from './modelTable.ts'
+import type { TableModel } from './modelTable.ts'
 
 /** What an order does to the plan. */
 export const deeds = [
@@ -14,6 +16,9 @@ export const deeds = [
   'ignored behind its rows',
   'throws',
   'rejects',
+  'throws for a while',
+  'rejects for a while',
+  'throws for a while behind its call',
   'refused',
   'unique',
   'doubles',
@@ -23,6 +28,30 @@ export const deeds = [
   'breaks off',
 ] as const
 export type Deed = (typeof deeds)[number]
+
+/** What becomes of orders that fail. */
+export const policies = ['collect', 'in place', 'put off and park', 'soft and park'] as const
+export type Policy = (typeof policies)[number]
+
+/** How often an order whose callbacks throw is tried before somebody has to look. */
+export const tries: Readonly<Record<Policy, number>> = {
+  collect: 1,
+  'in place': 3,
+  'put off and park': 3,
+  'soft and park': 2,
+}
+
+export const parks = (policy: Policy): boolean => policy.endsWith('and park')
+
+const policyOptions: Readonly<Record<Policy, ErrorPolicyOptions>> = {
+  collect: {},
+  'in place': { retry: retry.backoff({ attempts: tries['in place'], firstMs: 200 }) },
+  'put off and park': {
+    retry: retry.backoff({ attempts: tries['put off and park'], firstMs: 1_000, factor: 1 }),
+    park: 'key',
+  },
+  'soft and park': { retry: retry.soft({ attempts: tries['soft and park'], firstMs: 1_000 }), park: 'key' },
+}
 
 export interface Order {
   readonly id: number
@@ -63,6 +92,8 @@ const follow = segment('follow', (some: Stream<Order>) => some.to(followed, ({ i
 
 /** How long an order that breaks off wants to be left alone, after the moment at which it was made. */
 const waitMs = 1_500
+/** How long an order fails that does so for a while. */
+const illMs = 2_500
 
 export const tables: readonly TableModel[] = [
   {
@@ -96,21 +127,35 @@ export const tables: readonly TableModel[] = [
   { name: 'followed', columns: { id: 'integer' } },
 ]
 
-/** @param now the moment, for orders that break off until later */
-export function ordersPlan(now: () => number): readonly Stream<unknown>[] {
+export interface PlanParts {
+  readonly policy: Policy
+  /** The moment, for orders that something holds up until later. */
+  now(): number
+  /** Told when the answer to the call that is made for each order is there. */
+  answered(order: Order): void
+}
+
+export function ordersPlan({ policy, now, answered }: PlanParts): readonly Stream<unknown>[] {
+  const isWithin = (ms: number, { records: [record] }: { readonly records: readonly RecordView[] }) =>
+    now() < (record?.timestamp?.getTime() ?? 0) + ms
   const read = stream('orders')
     .from(orders)
+    .errorPolicy(policyOptions[policy])
     .dependsOn(audit)
-    .tap(({ deed }, { records: [record] }) => {
-      const madeAt = record?.timestamp?.getTime() ?? 0
-      if (deed === 'breaks off' && now() < madeAt + waitMs) signal.break('too early', { resumeAfterMs: 400 })
+    .tap(({ deed }, ctx) => {
+      if (deed === 'breaks off' && isWithin(waitMs, ctx)) signal.break('too early', { resumeAfterMs: 400 })
       if (deed === 'ignored') signal.ignore('not wanted')
-      if (deed === 'throws') throw new Error('thrown')
+      if (deed === 'throws' || (deed === 'throws for a while' && isWithin(illMs, ctx))) throw new Error('thrown')
     })
-    .mapAsync(async (order) => {
+    .mapAsync(async (order, ctx) => {
       await Promise.resolve()
-      if (order.deed === 'rejects') throw new Error('rejected')
+      const { deed } = order
+      if (deed === 'rejects' || (deed === 'rejects for a while' && isWithin(illMs, ctx))) throw new Error('rejected')
+      answered(order)
       return order
+    })
+    .tap(({ deed }, ctx) => {
+      if (deed === 'throws for a while behind its call' && isWithin(illMs, ctx)) throw new Error('thrown behind')
     })
   const written = read
     .flatMap((order) => (order.deed === 'doubles' ? [order, order] : [order]))
@@ -149,90 +194,4 @@ export function ordersPlan(now: () => number): readonly Stream<unknown>[] {
       .to(counted),
     read.filter(({ deed }) => deed === 'child').to(children, ({ id, key }) => ({ id, parent: key })),
   ]
-}
-
-/** A record where it lies. */
-export interface Placed {
-  readonly partition: number
-  readonly offset: number
-  readonly order: Order
-}
-
-export interface Expected {
-  readonly ledger: readonly Values[]
-  readonly totals: readonly Values[]
-  readonly parents: readonly Values[]
-  readonly children: readonly Values[]
-  readonly grouped: readonly Values[]
-  readonly counted: readonly Values[]
-  readonly audited: readonly Values[]
-  readonly followed: readonly Values[]
-  /** `partition@offset` of collected items. */
-  readonly collected: readonly string[]
-}
-
-/** What has to be there when some records have been committed. Records of one key lie in one partition. */
-export function expected(records: readonly Placed[]): Expected {
-  const marks = new Set<string>()
-  const accounts = new Set<string>()
-  const sums = new Map<string, number[]>()
-  const rows: Values[] = []
-  const childRows: Values[] = []
-  const groupedRows: Values[] = []
-  const counts = new Map<string, number>()
-  const countedRows: Values[] = []
-  const followedRows: Values[] = []
-  const collected: string[] = []
-  for (const { partition, offset, order } of records) {
-    const { id, key, deed } = order
-    if (deed === 'ignored' || deed === 'ignored behind its rows') continue
-    const isCollected =
-      deed === 'throws' ||
-      deed === 'rejects' ||
-      deed === 'refused' ||
-      deed === 'refused in a group' ||
-      (deed === 'unique' && marks.has(key)) ||
-      (deed === 'child' && !accounts.has(key))
-    if (isCollected) {
-      collected.push(`${partition}@${offset}`)
-      continue
-    }
-    const row = {
-      id: String(id),
-      part: String(partition),
-      pos: String(offset),
-      acct: key,
-      amount: String(id),
-      mark: deed === 'unique' ? key : null,
-    }
-    const times = deed === 'doubles' ? 2 : 1
-    for (let time = 0; time < times; time++) {
-      rows.push(row)
-      sums.set(key, [...(sums.get(key) ?? []), id])
-    }
-    groupedRows.push({ id: String(id), amount: String(id) })
-    if (deed !== 'doubles') followedRows.push({ id: String(id) })
-    counts.set(key, (counts.get(key) ?? 0) + 1)
-    countedRows.push({ id: String(id), acct: key, nth: String(counts.get(key)) })
-    if (deed === 'unique') marks.add(key)
-    if (deed === 'parent') accounts.add(key)
-    if (deed === 'child') childRows.push({ id: String(id), parent: key })
-  }
-  return {
-    ledger: rows,
-    totals: Array.from(sums, ([acct, ids]) => ({
-      acct,
-      n: String(ids.length),
-      low: String(Math.min(...ids)),
-      high: String(Math.max(...ids)),
-    })),
-    parents: Array.from(accounts, (acct) => ({ acct })),
-    children: childRows,
-    grouped: groupedRows,
-    counted: countedRows,
-    // Every order, whatever becomes of it in the stream that depends on this one.
-    audited: records.map(({ order }) => ({ id: String(order.id) })),
-    followed: followedRows,
-    collected,
-  }
 }

@@ -14,8 +14,10 @@ const quiet: Story = {
   processes: 1,
   chunk: 1,
   maxItems: 2,
+  policy: 'collect',
   sent: [],
   faults: [],
+  asked: [],
   disaster: undefined,
 }
 
@@ -26,6 +28,25 @@ export const regressions: readonly { readonly name: string; readonly story: Stor
     story: {
       ...quiet,
       sent: [sent(0, 'e', 'parent'), sent(1, 'e', 'child'), sent(0, 'a', 'refused in a group')],
+    },
+  },
+  {
+    // What it does in the stream that its own depends on was never written.
+    name: 'an item waits behind one that fails, and is run for the first time when that is done',
+    story: {
+      ...quiet,
+      policy: 'put off and park',
+      sent: [sent(0, 'a', 'throws for a while'), sent(1, 'a', 'plain')],
+    },
+  },
+  {
+    // It waited until the next claim.
+    name: 'an item comes to wait behind one that was ignored meanwhile, of which its task knows nothing',
+    story: {
+      ...quiet,
+      policy: 'put off and park',
+      sent: [sent(0, 'a', 'throws'), sent(8_000, 'a', 'plain')],
+      asked: [{ atMs: 6_000, action: 'ignore' }],
     },
   },
 ]

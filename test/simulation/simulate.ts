@@ -1,21 +1,26 @@
 /**
  * A story, played: real services over the models, in virtual time. The same story gives the same trace.
  *
- * After every COMMIT that the database carries out, before anybody learns of it, rows have to be those of the records that
- * progress has passed; progress may not go back. In the end everything is committed.
+ * After every COMMIT that the database carries out, before anybody learns of it, rows have to be those of the items that
+ * progress has passed and that stand; progress may not go back. In the end everything is committed, and nothing is left in the
+ * error collector that nobody has settled.
  */
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { leavesOf } from '../../src/stream.ts'
-import { createMemoryBroker, type MemoryTransaction } from '../../src/testing/memoryBroker.ts'
+import { createMemoryBroker } from '../../src/testing/memoryBroker.ts'
 import { VirtualClock } from '../../src/testing/virtualClock.ts'
+import { Answers } from './answers.ts'
+import type { Placed } from './expected.ts'
 import { Invariants } from './invariants.ts'
 import { ModelDatabase } from './modelDatabase.ts'
 import { ModelServer } from './modelServer.ts'
-import { type Order, orders, ordersPlan, type Placed, tables } from './orders.ts'
+import { Operator, type OperatorAction } from './operator.ts'
+import { orders, ordersPlan, tables } from './orders.ts'
+import { Producers } from './producers.ts'
 import { randomNumbers } from './random.ts'
 import { codeOf, SimulatedProcess } from './simulatedProcess.ts'
-import { type Disaster, type Fault, horizonMs, type Sending, type Story } from './story.ts'
+import { type Disaster, type Fault, horizonMs, type Story } from './story.ts'
 
 export interface Outcome {
   /** Of every message, fault and end of a process, with its moment. */
@@ -52,9 +57,9 @@ class Simulation {
   readonly #database = new ModelDatabase(tables)
   readonly #server: ModelServer
   readonly #invariants: Invariants
+  readonly #operator: Operator
   readonly #processes: SimulatedProcess[] = []
-  readonly #placed: Placed[] = []
-  readonly #transactions = new Map<number, { transaction: MemoryTransaction; placed: Placed[]; lastMs: number }>()
+  readonly #producers: Producers
   #partitions: number
   #started = 0
   #slowUntilMs = 0
@@ -80,35 +85,30 @@ class Simulation {
         this.#failure ??= { error }
       },
     })
-    this.#invariants = new Invariants(this.#database, this.#placed)
-    this.#database.onCommit = () => {
-      try {
-        if (this.#isOver) this.#invariants.lookAtProgress()
-        else this.#invariants.look()
-      } catch (error) {
-        this.#failure ??= { error }
-      }
-    }
+    this.#producers = new Producers(this.#broker, this.#clock, story.partitions, (text) => this.#note(text))
+    this.#invariants = new Invariants(this.#database, this.#producers.placed, story.policy)
+    this.#operator = new Operator(group, this.#server, this.#clock)
+    this.#database.onCommit = () =>
+      this.#mind(() => (this.#isOver ? this.#invariants.lookAtProgress() : this.#invariants.look()))
   }
 
   async play(): Promise<Outcome> {
-    const { sent, faults, processes } = this.#story
+    const { sent, faults, processes, asked } = this.#story
     for (let count = 0; count < processes; count++) this.#start()
-    sent.forEach((sending, id) => void this.#clock.schedule(sending.atMs, () => this.#send(sending, id)))
+    sent.forEach((sending, id) => void this.#clock.schedule(sending.atMs, () => this.#producers.send(sending, id)))
     for (const { atMs, fault } of faults) this.#clock.schedule(atMs, () => this.#strike(fault))
+    for (const { atMs, action } of asked) this.#clock.schedule(atMs, () => void this.#ask(action))
     await this.#run(horizonMs, () => false)
     this.#calm()
     const lastFaultMs = this.#clock.now()
-    const isDone = () => this.#transactions.size === 0 && this.#invariants.isComplete(this.#ends())
-    if (!(await this.#run(patienceMs, isDone)))
-      this.#fail(`not everything is committed: ${this.#invariants.standing()}`)
-    this.#throwFailure()
-    this.#invariants.atTheEnd()
+    await this.#untilAtRest()
     const recoveryMs = this.#clock.now() - lastFaultMs
+    await this.#settleAll()
+    this.#invariants.atTheEnd()
     if (this.#story.disaster !== undefined) await this.#endWith(this.#story.disaster)
     return {
       traceHash: this.#hash.digest('hex'),
-      records: this.#placed.length,
+      records: this.#producers.placed.length,
       commits: this.#invariants.commits,
       faults: faults.length,
       recoveryMs,
@@ -127,11 +127,48 @@ class Simulation {
     }
   }
 
+  /** Everything is committed, and what is in the collector waits for somebody. */
+  async #untilAtRest(): Promise<void> {
+    const { items } = this.#invariants
+    const isDone = () => this.#producers.areDone && this.#invariants.isComplete(this.#ends()) && items.areAtRest
+    if (!(await this.#run(patienceMs, isDone)))
+      this.#fail(`not everything is committed: ${this.#invariants.standing()}`)
+    this.#throwFailure()
+  }
+
+  /** What can still come to something does when it is replayed; the rest is ignored, one after the other where some wait for others. */
+  async #settleAll(): Promise<void> {
+    for (let action: OperatorAction = 'replay'; this.#invariants.items.held > 0; action = 'ignore') {
+      let isAnswered = false
+      void this.#ask(action).then(() => {
+        isAnswered = true
+      })
+      if (!(await this.#run(patienceMs, () => isAnswered))) this.#fail('the operator is not answered')
+      await this.#untilAtRest()
+    }
+  }
+
+  async #ask(action: OperatorAction): Promise<void> {
+    try {
+      this.#note(`operator: ${await this.#operator.ask(action)}`)
+    } catch (error) {
+      this.#failure ??= { error }
+    }
+  }
+
   #start(): void {
+    const answers = new Answers()
     const process: SimulatedProcess = new SimulatedProcess({
       name: `p${this.#started++}`,
       group,
-      leaves: leavesOf(ordersPlan(() => this.#clock.now())),
+      leaves: leavesOf(
+        ordersPlan({
+          policy: this.#story.policy,
+          now: () => this.#clock.now(),
+          answered: (order) => this.#mind(() => answers.came(order)),
+        }),
+      ),
+      taken: (items) => answers.taken(items),
       maxItems: this.#story.maxItems,
       broker: this.#broker,
       server: this.#server,
@@ -151,36 +188,6 @@ class Simulation {
     })
     this.#processes.push(process)
     this.#note(`${process.name} starts`)
-  }
-
-  #send({ key, deed, transaction }: Sending, id: number): void {
-    const partition = key.charCodeAt(0) % this.#story.partitions
-    const order: Order = { id, key, deed }
-    const record = {
-      key: Buffer.from(key),
-      value: orders.codec.encode(order),
-      timestamp: this.#clock.now(),
-    }
-    if (transaction === undefined) {
-      this.#placed.push({ partition, offset: this.#broker.append(orders.name, partition, record), order })
-      return
-    }
-    const { number, commits, forMs } = transaction
-    const known = this.#transactions.get(number) ?? { transaction: this.#broker.transaction(), placed: [], lastMs: 0 }
-    this.#transactions.set(number, known)
-    const offset = known.transaction.append(orders.name, partition, record)
-    known.placed.push({ partition, offset, order })
-    known.lastMs = Math.max(known.lastMs, this.#clock.now() + forMs)
-    this.#clock.schedule(forMs, () => {
-      if (this.#transactions.get(number) !== known || this.#clock.now() < known.lastMs) return
-      this.#transactions.delete(number)
-      this.#note(`transaction ${number} ${commits ? 'is committed' : 'is aborted'}`)
-      if (commits) {
-        // Before the broker serves it: whoever reads it must find it expected.
-        this.#placed.push(...known.placed)
-        known.transaction.commit()
-      } else known.transaction.abort()
-    })
   }
 
   #strike(fault: Fault): void {
@@ -272,7 +279,7 @@ class Simulation {
     // Positions behind the last record that was taken, of markers and aborted records, are not recognised by anything.
     const partitions = [...this.#ends().keys()]
     const harmed = partitions
-      .filter((partition) => this.#placed.some((record) => record.partition === partition && isLost(record)))
+      .filter((partition) => this.#producers.placed.some((record) => record.partition === partition && isLost(record)))
       .map((partition) => ({ partition, position: this.#invariants.positionOf(partition) }))
     this.#note(`${JSON.stringify(disaster)} of ${JSON.stringify(harmed)}`)
     this.#isOver = true
@@ -330,6 +337,15 @@ class Simulation {
     this.#tell?.(line)
     this.#tail.push(line)
     if (this.#tail.length > 60) this.#tail.shift()
+  }
+
+  /** Looks whether a law holds: where it throws, the story has failed. */
+  #mind(look: () => void): void {
+    try {
+      look()
+    } catch (error) {
+      this.#failure ??= { error }
+    }
   }
 
   #fail(what: string): void {

@@ -8,6 +8,7 @@ import { MillraceError } from '../../src/core/errors.ts'
 import type { Logger } from '../../src/core/logger.ts'
 import type { PlanLeaf } from '../../src/core/plan.ts'
 import type { SourceClient } from '../../src/core/source.ts'
+import type { WaitingItem } from '../../src/core/store.ts'
 import { Service } from '../../src/service/service.ts'
 import type { MemoryBroker } from '../../src/testing/memoryBroker.ts'
 import type { Fate, ModelServer, Peer, StatementKind } from './modelServer.ts'
@@ -23,6 +24,8 @@ export interface ProcessParts {
   readonly clock: Clock
   latency(): number
   note(text: string): void
+  /** Told which items of the collector it is given to run. */
+  taken(items: readonly WaitingItem[]): void
   /** Called once: killed, or with why the service ended; undefined when it was told to. */
   onEnd(end: { readonly killed: boolean; readonly error?: unknown }): void
 }
@@ -51,14 +54,14 @@ export class SimulatedProcess implements Peer {
   constructor(parts: ProcessParts) {
     this.#parts = parts
     this.name = parts.name
-    const { group, leaves, maxItems, broker, server } = parts
+    const { group, leaves, maxItems, broker, server, taken } = parts
     const clock = this.#clock()
     this.client = broker.client(group, (callback) => this.#fromBroker(callback))
     this.service = new Service({
       group,
       leaves,
       client: this.client,
-      store: modelStore(server, this, clock),
+      store: modelStore(server, this, clock, taken),
       commit: { everyMs: 1_000, maxItems, maxBytes: 2 ** 20 },
       buffer: { maxBytes: 2 ** 20, maxItems: 1_000 },
       // Few, so that state is read again and again.

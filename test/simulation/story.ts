@@ -1,7 +1,8 @@
 /** What is made up for a simulation: records and faults at moments of virtual time, and the seed of all delays. */
 import fc from 'fast-check'
 import { type Fate, fates, type StatementKind, statementKinds } from './modelServer.ts'
-import { type Deed, deeds } from './orders.ts'
+import type { OperatorAction } from './operator.ts'
+import { type Deed, deeds, type Policy, policies } from './orders.ts'
 
 /** A record of a producer, alone or in one of its transactions. */
 export interface Sending {
@@ -40,8 +41,12 @@ export interface Story {
   /** Records that a fetch brings at most. */
   readonly chunk: number
   readonly maxItems: number
+  /** What becomes of orders that fail. */
+  readonly policy: Policy
   readonly sent: readonly Sending[]
   readonly faults: readonly { readonly atMs: number; readonly fault: Fault }[]
+  /** When somebody at the command line asks for what. */
+  readonly asked: readonly { readonly atMs: number; readonly action: OperatorAction }[]
   /** What happens to the topic when all is done. */
   readonly disaster: Disaster | undefined
 }
@@ -115,6 +120,11 @@ const disaster: fc.Arbitrary<Disaster> = fc.oneof(
   fc.record({ kind: fc.constant('recreated' as const), records: fc.nat({ max: 40 }) }),
 )
 
+const operatorAction: fc.Arbitrary<OperatorAction> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant('replay' as const) },
+  fc.constant('ignore' as const),
+)
+
 export const stories: fc.Arbitrary<Story> = fc.record({
   seed: fc.nat({ max: 2 ** 31 - 1 }),
   partitions: fc.integer({ min: 1, max: 3 }),
@@ -123,6 +133,8 @@ export const stories: fc.Arbitrary<Story> = fc.record({
   maxItems: fc.integer({ min: 1, max: 8 }),
   sent: fc.array(sending, { maxLength: 60, size: 'max' }),
   faults: fc.array(fc.record({ atMs, fault }), { maxLength: 12, size: 'max' }),
+  policy: fc.constantFrom(...policies),
+  asked: fc.array(fc.record({ atMs, action: operatorAction }), { maxLength: 6, size: 'max' }),
   disaster: fc.option(disaster, { freq: 3, nil: undefined }),
 })
 

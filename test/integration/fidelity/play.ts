@@ -3,6 +3,7 @@ import pg from 'pg'
 import { textArray } from '../../../src/postgres/arrayLiteral.ts'
 import type { Link } from '../../../src/postgres/connections.ts'
 import { beginFenced } from '../../../src/postgres/progress.ts'
+import { CollectorPlayer } from './collector.ts'
 import type { Action, Step } from './script.ts'
 
 /** Connections to one Postgres. */
@@ -33,6 +34,8 @@ class Player {
   readonly #claims = new Map<number, Claimed[]>()
   /** Claims that a connection has moved on, and not committed. */
   readonly #moved = new Map<Link, Claimed>()
+  readonly #collector = new CollectorPlayer()
+  readonly #inTransaction = new Set<Link>()
 
   constructor(side: Side) {
     this.#side = side
@@ -93,20 +96,24 @@ class Player {
           }),
         )
         this.#moved.set(link, claim)
+        this.#inTransaction.add(link)
         return 'held'
       }
       case 'begin':
         await link.query('begin')
+        this.#inTransaction.add(link)
         return 'begun'
       case 'commit': {
         const tag = await link.commit()
         const claim = this.#moved.get(link)
         this.#moved.delete(link)
+        this.#inTransaction.delete(link)
         if (tag === 'COMMIT' && claim !== undefined) claim.version++
         return tag
       }
       case 'rollback':
         this.#moved.delete(link)
+        this.#inTransaction.delete(link)
         await link.query('rollback')
         return 'rolled back'
       case 'savepoint':
@@ -139,7 +146,7 @@ class Player {
       case 'parents':
         return upsert(link, parents, [action.accounts])
       default:
-        return action satisfies never
+        return this.#collector.run(link, action, this.#inTransaction.size === 0)
     }
   }
 }

@@ -9,11 +9,12 @@ import { createPostgresStore } from '../../../src/postgres/postgresStore.ts'
 import { VirtualClock } from '../../../src/testing/virtualClock.ts'
 import { ModelDatabase } from '../../simulation/modelDatabase.ts'
 import { ModelServer, type Peer } from '../../simulation/modelServer.ts'
+import type { Values } from '../../simulation/modelTable.ts'
 import { tables } from '../../simulation/orders.ts'
 import { freshDatabase } from '../../support/services.ts'
 import { until } from '../../support/until.ts'
 import { play, type Side, tableNames } from './play.ts'
-import { connections, scripts } from './script.ts'
+import { collectorScripts, connections, scripts } from './script.ts'
 
 const scriptsPlayed = 150
 
@@ -41,8 +42,13 @@ const clients = await Promise.all(
 )
 afterAll(() => Promise.all(clients.map((client) => client.end())))
 
-async function realSide(): Promise<Side> {
-  await database.query(`truncate millrace.progress, ${tableNames.join(', ')}`)
+/** A side whose collector can be looked into. */
+interface Watched extends Side {
+  collector(): Promise<readonly KeptRow[]>
+}
+
+async function realSide(): Promise<Watched> {
+  await database.query(`truncate millrace.progress, millrace.errors, ${tableNames.join(', ')} restart identity`)
   const under = new Set<pg.Client>()
   // As a pool would hand them out; and what is under way is known.
   const links = clients.map((client) => {
@@ -76,7 +82,27 @@ async function realSide(): Promise<Side> {
     })
   const contents = async () =>
     contentsOf(async (name) => database.query<Record<string, unknown>>(`select * from ${name}`))
-  return { links, calm, contents }
+  const collector = () =>
+    database.query<KeptRow>(
+      `select record_offset::text, convert_from(key, 'UTF8') as key, state, attempts::text, error_message, remembered,
+         retry_at is null as is_not_put_off, settled_at is not null as is_settled,
+         array(select failure ->> 'message' from jsonb_array_elements(history) failure) as former
+       from millrace.errors order by id`,
+    )
+  return { links, calm, contents, collector }
+}
+
+/** An item as it is compared. */
+interface KeptRow {
+  readonly record_offset: string
+  readonly key: string | null
+  readonly state: string
+  readonly attempts: string
+  readonly error_message: string
+  readonly remembered: string | null
+  readonly is_not_put_off: boolean
+  readonly is_settled: boolean
+  readonly former: readonly string[]
 }
 
 interface Submitted {
@@ -97,7 +123,7 @@ function watchedCopy(query: Submitted, done: () => void): Submitted {
   })
 }
 
-async function modelSide(): Promise<Side> {
+async function modelSide(): Promise<Watched> {
   const model = new ModelDatabase(tables)
   const clock = new VirtualClock()
   const server = new ModelServer(model, {
@@ -117,7 +143,22 @@ async function modelSide(): Promise<Side> {
   const connecting = Promise.all(Array.from({ length: connections }, () => pool.connect()))
   await calm()
   const links = (await connecting).map((client) => new Link(client, clock, 60_000))
-  return { links, calm, contents: () => contentsOf(async (name) => model.rows(name)) }
+  const collector = async () => model.rows('millrace.errors').map(keptRowOf)
+  return { links, calm, contents: () => contentsOf(async (name) => model.rows(name)), collector }
+}
+
+function keptRowOf({ record_offset, key, state, attempts, error_message, remembered, ...row }: Values): KeptRow {
+  return {
+    record_offset: record_offset ?? '',
+    key: key === null || key === undefined ? null : Buffer.from(key.slice(2), 'hex').toString(),
+    state: state ?? '',
+    attempts: attempts ?? '',
+    error_message: error_message ?? '',
+    remembered: remembered ?? null,
+    is_not_put_off: row.retry_at === null,
+    is_settled: row.settled_at !== null,
+    former: (JSON.parse(row.history ?? '[]') as { message: string }[]).map(({ message }) => message),
+  }
 }
 
 async function contentsOf(rows: (table: string) => Promise<readonly object[]>) {
@@ -136,15 +177,23 @@ function text(row: object): string {
   return JSON.stringify(values.map(([name, value]) => [name, value === null ? null : String(value)]).sort())
 }
 
-test(`${scriptsPlayed} random scripts`, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.noBias(scripts), async (script) => {
-      const [model, real] = [await modelSide(), await realSide()]
-      const seen = await play(model, script)
-      const happened = await play(real, script)
-      expect(seen).toEqual(happened)
-      expect(await model.contents()).toEqual(await real.contents())
-    }),
-    { numRuns: scriptsPlayed },
-  )
-}, 300_000)
+test.each([
+  { of: 'what commits are made of', given: scripts },
+  { of: 'the error collector', given: collectorScripts },
+])(
+  `${scriptsPlayed} random scripts of $of`,
+  async ({ given }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.noBias(given), async (script) => {
+        const [model, real] = [await modelSide(), await realSide()]
+        const seen = await play(model, script)
+        const happened = await play(real, script)
+        expect(seen).toEqual(happened)
+        expect(await model.contents()).toEqual(await real.contents())
+        expect(await model.collector()).toEqual(await real.collector())
+      }),
+      { numRuns: scriptsPlayed },
+    )
+  },
+  300_000,
+)
