@@ -273,9 +273,11 @@ export class KeyedBarrier implements Barrier, Feed {
   /** Behind the last value: items that did not come here, and time that went on without any. Says whether all is worked off. */
   #runDue(closing: boolean): boolean {
     const batch = this.#batch
-    if (!this.#ownTime) this.#seeItems(Math.min(batch.passed, batch.limit.at) - 1)
-    if (closing)
+    if (closing) {
+      // Before that, a step which takes the whole batch may still hold values of items that are through.
+      if (!this.#ownTime) this.#seeItems(Math.min(batch.passed, batch.limit.at) - 1)
       this.#watermark.see((batch.isLast ? Number.POSITIVE_INFINITY : batch.timeAtLeast) + this.#behindMs, noItem)
+    }
     this.#parts.info.cursor.enter(() => placeOf(this.#parts.info, batch, batch.item, this.name))
     batch.item = this.#watermark.mover
     const done = this.#workOff(this.#watermark.mover)

@@ -4,6 +4,8 @@ import {
   describe as describePlan,
   type EventTimeOptions,
   json,
+  type Stream,
+  segment,
   signal,
   stream,
   table,
@@ -38,6 +40,28 @@ const hourly = (options: EventTimeOptions<Flight>) =>
     .window(tumbling({ hours: 1 }))
     .aggregate({ flights: count() })
     .to(hours, ({ window, flights }) => ({ start: window.start, flights }))
+
+/** Steps that hand values on when the batch closes, long after the records of later ones have passed the others. */
+const holding: Readonly<Record<string, (of: Stream<Flight>) => Stream<Flight>>> = {
+  process: (of) => of.process({ process: (one: Flight) => one }),
+  dependsOn: (of) => of.dependsOn(segment('other', (others: Stream<Flight>) => others.map((one) => one))),
+}
+
+describe.each(Object.entries(holding))('behind %s, which takes the whole batch', (_, hold) => {
+  test.each([1, 3, 100])('nothing is late that came in order, in chunks of %i', async (chunk) => {
+    const plan = hold(stream('flights').from(flights))
+      .keyBy(({ origin }) => origin, { sameKey: true })
+      .window(tumbling({ hours: 1 }))
+      .aggregate({ flights: count() })
+      .to(hours, ({ window, flights }) => ({ start: window.start, flights }))
+    const t = testDriver(plan, { chunk })
+    const all = ['00:10', '00:50', '01:20', '02:20', '03:20'].map((at) => flight(at))
+    await t.sendAll(flights, all, ({ at }) => ({ ...keyed, timestamp: new Date(at) }))
+    expect(t.rows(hours).map(({ flights }) => flights)).toEqual([2, 1, 1])
+    expect(t.commits().map(({ late }) => late)).toEqual([0])
+    await t.stop()
+  })
+})
 
 describe('event time of a source', () => {
   test('is that of its values, in all steps behind it', async () => {
