@@ -87,6 +87,7 @@ async function measure(plan: Stream<unknown>) {
     planHash: '',
     random: Math.random,
     stateCache: new StateCache(1),
+    lookUp: async () => [],
     cursor: new Cursor(),
     abandoned: new AbortController().signal,
   }

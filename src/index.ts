@@ -19,6 +19,7 @@ export {
   type JoinTableOptions,
   type JoinWithinOptions,
   type Latest,
+  type LookupOptions,
   last,
   type MapAsyncOptions,
   max,
@@ -45,6 +46,7 @@ export { type TableOptions, table } from '../sinks/index.ts'
 export {
   type FromOptions,
   type LinesOptions,
+  type LookupQueryOptions,
   lines,
   type Query,
   type QueryOptions,
@@ -75,6 +77,7 @@ export {
   UnavailableError,
 } from './core/errors.ts'
 export type { Logger } from './core/logger.ts'
+export type { LookupKey, LookupQuery } from './core/lookup.ts'
 export {
   type AsyncOperator,
   type AsyncStep,

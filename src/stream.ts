@@ -11,6 +11,8 @@ import {
   eventTimeRules,
   filter,
   flatMap,
+  type LookupOptions,
+  lookup,
   type MapAsyncOptions,
   map,
   mapAsync,
@@ -28,6 +30,7 @@ import { type ErrorPolicy, type ErrorPolicyOptions, errorPolicyOf } from './core
 import { PlanError } from './core/errors.ts'
 import type { Key } from './core/key.ts'
 import type { EventTime, KeyedOperator } from './core/keyed.ts'
+import type { LookupKey, LookupQuery } from './core/lookup.ts'
 import type { Operator } from './core/operator.ts'
 import { isCharacters, type OptionRules, shown, validateOptions } from './core/options.ts'
 import { type PlanLeaf, type PlanNode, sourceNodesOf, stepsOf } from './core/plan.ts'
@@ -62,8 +65,6 @@ export interface KeyByOptions {
 }
 
 const keyByRules: OptionRules = { sameKey: { type: 'boolean' } }
-
-type Later<Name extends string> = StreamTypeError<`${Name}() is not in this release`>
 
 /** A stream without a source: a function of one, with a name. Made by `segment()`, used by `via()`. */
 export interface Segment<in In, out Out> {
@@ -411,10 +412,29 @@ export class Stream<out Out> {
     throw new PlanError('MR-PLAN-KEY', { what: 'window() needs keys', fix: 'Write keyBy(…).window(…).' })
   }
 
-  /** Not in this release. */
-  lookup(this: Later<'lookup'>, ...args: unknown[]): never
-  lookup(): never {
-    throw later('lookup')
+  /**
+   * One value for each value, combined with the row that a query has for its key: one query for a batch.
+   *
+   * @example
+   * const byCode = query<{ code: string; name: string }>('select code, name from airports where code = any($1)', { by: 'code' })
+   * const looked = flights.lookup(byCode, (flight) => flight.origin, (flight, airport) => ({ ...flight, airport: airport?.name }), { ttl: { minutes: 5 } })
+   *
+   * *Emits* one value for each, in order; the row is undefined where there is none, and where the key is null or undefined. Of several rows of
+   * a key the first one counts. *On a throw* the item is undone and collected, and so is one whose key the database refuses.
+   * *Delivery*: a replay of the batch asks nothing again and finds what was found first. A replay after a crash finds what is there by then.
+   *
+   * @param query made with `by`: `$1` stands for the keys of a batch, which are compared with the column as texts
+   * @param key what to look a value up by
+   * @param combine makes the new value
+   * @param options `ttl` for which an answer is used again, also that there is no row (1 minute) · `maxKeys` whose answers are kept in each task (10,000)
+   */
+  lookup<Row extends object, N>(
+    query: LookupQuery<Row>,
+    key: (value: Out, ctx: ItemContext) => LookupKey,
+    combine: (value: Out, row: Readonly<Row> | undefined, ctx: ItemContext) => N,
+    options?: LookupOptions,
+  ): Stream<N> {
+    return this.via(lookup(query, key, combine, options))
   }
 
   /**
@@ -557,10 +577,6 @@ function foreignSegment(stream: string, segment: string): PlanError {
     fix: `Build on what the function is given: segment('${segment}', (values) => values.map(…)).`,
     place: { stream },
   })
-}
-
-function later(feature: string): PlanError {
-  return new PlanError('MR-PLAN-LATER', { what: `${feature}() is not in this release` })
 }
 
 function sourceOf(node: PlanNode): PlanNode {

@@ -25,6 +25,7 @@ export function boundedSourceOf<T>(
     const source = input.kind === 'query' ? sourceOfQuery(input) : input
     return name === undefined ? source : Object.freeze({ ...source, name })
   }
+  if (isKind(input, 'lookup')) throw onlyForLookup()
   const isArray = Array.isArray(input)
   if (!isArray && !isIterable(input)) throw unreadable(input)
   const kind = isArray ? 'array' : 'iterable'
@@ -48,6 +49,14 @@ function isKind<Kind extends string>(input: unknown, kind: Kind): input is { rea
 
 function isIterable(input: unknown): boolean {
   return typeof input === 'object' && input !== null && (Symbol.iterator in input || Symbol.asyncIterator in input)
+}
+
+function onlyForLookup(): PlanError {
+  return new PlanError('MR-PLAN-INPUT', {
+    what: 'from() cannot read a query() with "by"',
+    why: 'It is asked for the rows of keys, and has no others: lookup() is what asks it.',
+    fix: 'Leave "by" out to read all rows of a query.',
+  })
 }
 
 function unreadable(input: unknown): PlanError {

@@ -1,4 +1,5 @@
 import { PlanError } from '../core/errors.ts'
+import type { LookupQuery } from '../core/lookup.ts'
 import { isCharacters, type OptionRules, shown, validateOptions } from '../core/options.ts'
 
 export interface QueryOptions {
@@ -6,6 +7,12 @@ export interface QueryOptions {
   readonly params?: readonly unknown[]
   /** What its rows are called in errors and progress. Default `query`. */
   readonly name?: string
+}
+
+/** For a query that is asked for the rows of keys. */
+export interface LookupQueryOptions<Row> extends QueryOptions {
+  /** The column that holds a row's key. */
+  readonly by: keyof Row & string
 }
 
 /** An SQL query as a plan names it. Made by {@link query}. */
@@ -21,11 +28,11 @@ export interface Query<out Row> {
 const rules: OptionRules = {
   params: { type: 'object' },
   name: { type: 'string' },
-  by: { type: 'string', later: 'looking rows up by a column is not in this release' },
+  by: { type: 'string' },
 }
 
 /**
- * Names an SQL query, for `from()`. Connects to nothing.
+ * Names an SQL query: for `from()`, and with `by` for `lookup()`. Connects to nothing.
  *
  * @example
  * stream('recount')
@@ -37,18 +44,31 @@ const rules: OptionRules = {
  * name or the order matters. Values come as pg reads them: numeric and bigint as texts; timestamps and dates without
  * a zone as Dates in UTC.
  *
+ * With `by` it is asked for the rows of keys, in place of all: `$1` stands for the list of them, `by` names the column that holds a row's key.
+ *
+ * @example
+ * const byCode = query<{ code: string; name: string }>('select code, name from airports where code = any($1)', { by: 'code' })
+ *
  * @param sql one SELECT, VALUES or WITH … SELECT
- * @param options `params` for `$1` and so on · `name` ('query')
+ * @param options `params` for `$1` and so on, with `by` for `$2` and so on · `by` · `name` ('query')
  * @throws PlanError MR-PLAN-OPTION
  */
-export function query<Row extends object>(sql: string, options: QueryOptions = {}): Query<Row> {
+export function query<Row extends object>(sql: string, options: LookupQueryOptions<Row>): LookupQuery<Row>
+export function query<Row extends object>(sql: string, options?: QueryOptions): Query<Row>
+export function query<Row extends object>(
+  sql: string,
+  options: QueryOptions & { readonly by?: string } = {},
+): Query<Row> | LookupQuery<Row> {
   if (typeof sql !== 'string' || sql.trim() === '' || !isCharacters(sql)) {
     throw new PlanError('MR-PLAN-OPTION', { what: `query() needs an SQL query, but was given ${shown(sql)}` })
   }
   validateOptions('query()', options, rules)
-  const { params = [], name = 'query' } = options
+  const { params = [], name = 'query', by } = options
   if (!Array.isArray(params)) {
     throw new PlanError('MR-PLAN-OPTION', { what: `query(): "params" must be a list, but is ${shown(params)}` })
   }
-  return Object.freeze({ kind: 'query', name, sql: sql.trim().replace(/;$/, ''), params: Object.freeze([...params]) })
+  const named = { name, sql: sql.trim().replace(/;$/, ''), params: Object.freeze([...params]) }
+  return by === undefined
+    ? Object.freeze({ kind: 'query', ...named } as const)
+    : Object.freeze({ kind: 'lookup', ...named, by } as const)
 }

@@ -13,8 +13,14 @@ export function requireBrokers({ kafka }: CliSettings): readonly string[] {
   throw missing('the address of Kafka', places)
 }
 
-export function requirePostgres({ postgres }: CliSettings): NonNullable<CliSettings['postgres']> {
-  if (postgres?.url !== undefined || postgres?.host !== undefined) return postgres
+/** Where Postgres is, if that was said. */
+export function postgresOf({ postgres }: CliSettings): CliSettings['postgres'] {
+  return postgres?.url === undefined && postgres?.host === undefined ? undefined : postgres
+}
+
+export function requirePostgres(settings: CliSettings): NonNullable<CliSettings['postgres']> {
+  const postgres = postgresOf(settings)
+  if (postgres !== undefined) return postgres
   const places =
     '--database postgres://user@host/db, MILLRACE_POSTGRES_URL, or "postgres": { "url": … } in the settings file'
   throw missing('the address of Postgres', places)

@@ -13,6 +13,7 @@
  */
 import type { AsyncItemContext, ProcessContext, RunContext } from './context.ts'
 import type { KeyedOperator } from './keyed.ts'
+import type { LookupOperator } from './lookup.ts'
 import type { Next, OperatorBase, Step } from './step.ts'
 
 export type { FlushHooks, Next, Step } from './step.ts'
@@ -79,6 +80,7 @@ export type Operator<In, Out> =
   | AsyncOperator<In, Out>
   | PipeOperator<In, Out>
   | KeyedOperator<In, Out>
+  | LookupOperator<In, Out>
 
 /**
  * Makes a synchronous operator.

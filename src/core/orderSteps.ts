@@ -19,6 +19,7 @@ function reasonOf(node: PlanNode): string | undefined {
     case 'operator':
       if (node.operator.mode === 'keyed')
         return 'its state has seen later values, and a window that is closed takes the item for late'
+      if (node.operator.mode === 'lookup') return 'it finds the rows that are there when the replay comes'
       if (node.operator.kind === 'process')
         return 'its scopes hold what the items of the replay leave there, and no others'
       if (node.operator.kind === 'batch') return 'its groups are made of the items of the replay'

@@ -12,7 +12,9 @@
  * - State that is not as the batch knew it makes `commit` throw {@link StateStaleError}: the batch is then run again on what is there.
  */
 import type { EmitRequest, Outbox } from './emit.ts'
-import { UnavailableError } from './errors.ts'
+import { StoreError, UnavailableError } from './errors.ts'
+import type { Key } from './key.ts'
+import type { LookupQuery } from './lookup.ts'
 import type { RowBuffer, Sink } from './sink.ts'
 import type { StateChanges, StateStore } from './stateStore.ts'
 import type { TaskId } from './taskId.ts'
@@ -226,6 +228,13 @@ export class RowsRefused extends Error {
   }
 }
 
+/** The database refuses some of the keys that a query was asked with: they are no values of its column's type. */
+export class KeysRefused extends StoreError {
+  constructor(cause: Error) {
+    super('MR-LOOKUP-KEY', { what: 'the database refuses a key', why: cause.message, cause })
+  }
+}
+
 export interface Store {
   /** State of keyed steps. What a batch changes of it goes through `commit`. */
   readonly state: StateStore
@@ -266,5 +275,11 @@ export interface Store {
   recordPlans(app: string, plans: readonly StartedPlan[]): Promise<void>
   /** Deletes items of the collector that were settled longer ago. Says how many. */
   pruneErrors(app: string, olderThanMs: number, limit: number): Promise<number>
+  /**
+   * The rows that a query gives for keys, as they are now. Without keys there are none, and the query is checked.
+   *
+   * @throws StoreError MR-LOOKUP-QUERY, MR-LOOKUP-COLUMN, MR-QUERY-COLUMNS where it can never be answered; {@link KeysRefused}; UnavailableError
+   */
+  lookup(query: LookupQuery<object>, keys: readonly Key[]): Promise<readonly object[]>
   close(): Promise<void>
 }

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { UnavailableError } from '../core/errors.ts'
 import { CopyIn } from './copyIn.ts'
+import { types } from './queryRows.ts'
 import type { PostgresTarget } from './settings.ts'
 import { NoAnswer, toConnectError, toMillraceError } from './sqlstate.ts'
 
@@ -34,6 +35,11 @@ export class Link {
   /** Runs one statement; without values it may be several, in one round trip. */
   async query<Row extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<pg.QueryResult<Row>> {
     return this.#inTime(this.#client.query<Row>(text, values === undefined ? undefined : [...values]))
+  }
+
+  /** Runs a query of the user's own. */
+  async read(text: string, values: readonly unknown[]): Promise<pg.QueryResult<Record<string, unknown>>> {
+    return this.#inTime(this.#client.query({ text, values: [...values], types }))
   }
 
   /** Runs `copy … from stdin`. */

@@ -1,5 +1,7 @@
 import type { Outbox } from '../core/emit.ts'
 import { InternalError } from '../core/errors.ts'
+import type { Key } from '../core/key.ts'
+import type { LookupQuery } from '../core/lookup.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type {
   Claim,
@@ -17,6 +19,7 @@ import { commitBatch } from './commit.ts'
 import { Connections, type Link } from './connections.ts'
 import { CopyBuffer } from './copyBuffer.ts'
 import { trailFor } from './keyTrail.ts'
+import { readLookup } from './lookup.ts'
 import { migrate } from './migrate.ts'
 import { PostgresOutbox } from './outbox.ts'
 import { checkSurroundings } from './preconditions.ts'
@@ -146,6 +149,10 @@ export class PostgresStore implements Store {
 
   async pruneErrors(app: string, olderThanMs: number, limit: number): Promise<number> {
     return this.#connections.use('deleting settled items', (link) => deleteSettled(link, app, olderThanMs, limit))
+  }
+
+  async lookup(query: LookupQuery<object>, keys: readonly Key[]): Promise<readonly object[]> {
+    return this.#connections.use('looking up rows', (link) => readLookup(link, query, keys))
   }
 
   async close(): Promise<void> {

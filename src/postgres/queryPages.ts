@@ -3,11 +3,9 @@
  * that all rows are as they were at one moment, whatever is committed meanwhile.
  */
 import pg from 'pg'
-import { StoreError } from '../core/errors.ts'
+import { requireNames, types } from './queryRows.ts'
 import { type PostgresSettings, type PostgresTarget, postgresTarget } from './settings.ts'
 import { toConnectError, toMillraceError } from './sqlstate.ts'
-
-const { DATE, TIMESTAMP } = pg.types.builtins
 
 export interface QueryPages {
   /** The next rows, `atMost` of them; fewer at the end. */
@@ -44,14 +42,10 @@ export function openQuery(settings: PostgresSettings, sql: string, params: reado
 }
 
 function createClient(target: PostgresTarget): pg.Client {
-  const getTypeParser = ((oid: number, format?: 'text' | 'binary') => {
-    if (format !== 'binary' && (oid === DATE || oid === TIMESTAMP)) return inUtc
-    return pg.types.getTypeParser(oid, format)
-  }) as typeof pg.types.getTypeParser
   const client = new pg.Client({
     ...target.config,
     connectionTimeoutMillis: target.connectTimeoutMs,
-    types: { getTypeParser },
+    types,
   })
   // Whoever reads is told; without a handler a lost connection ends the process.
   client.on('error', (error) => target.logger.debug({ err: error }, 'the connection of a query was lost'))
@@ -76,21 +70,4 @@ async function begin(client: pg.Client, sql: string, params: readonly unknown[])
     set cursor_tuple_fraction to 1;
     begin isolation level repeatable read read only`)
   await client.query(`declare millrace_query no scroll cursor for ${sql}\n`, [...params])
-}
-
-/** pg would read a time without a zone as one of the machine's, and give another one elsewhere. */
-function inUtc(text: string): Date | string {
-  const plain = /^\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d+)?)?$/.test(text)
-  return plain ? new Date(`${text.replace(' ', 'T')}${text.includes(' ') ? 'Z' : ''}`) : text
-}
-
-/** Of two columns of one name a row would have only the last. */
-function requireNames(fields: readonly pg.FieldDef[]): void {
-  const names = fields.map(({ name }) => name)
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice === undefined) return
-  throw new StoreError('MR-QUERY-COLUMNS', {
-    what: `two columns of the query are called "${twice}"`,
-    fix: 'Give them names of their own: select a.id as a_id, b.id as b_id …',
-  })
 }

@@ -4,6 +4,8 @@
  */
 import type { Outbox } from '../core/emit.ts'
 import { StoreError } from '../core/errors.ts'
+import type { Key } from '../core/key.ts'
+import type { LookupQuery } from '../core/lookup.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import type { StateStore } from '../core/stateStore.ts'
 import type { Claim, CommitRequest, HeldItems, SourceProgress, Store, TaskId, WaitingItem } from '../core/store.ts'
@@ -53,6 +55,10 @@ export class ReparseStore implements Store {
 
   removeProgress(app: string): Promise<void> {
     return this.#store.removeProgress(app)
+  }
+
+  lookup(query: LookupQuery<object>, keys: readonly Key[]): Promise<readonly object[]> {
+    return this.#store.lookup(query, keys)
   }
 
   // What waits in the collector waits for the service.

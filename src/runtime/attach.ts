@@ -23,6 +23,7 @@ import { absorbContinue, fanOut } from './drive.ts'
 import { EventTimeReader } from './eventTime.ts'
 import { handOnGroup } from './groups.ts'
 import { KeyedBarrier } from './keyedBarrier.ts'
+import { LookupBarrier } from './lookupBarrier.ts'
 import { itemOf } from './owner.ts'
 import { ProcessBarrier } from './processBarrier.ts'
 import { swallowedSignal } from './settle.ts'
@@ -139,6 +140,8 @@ export function attachPlan(
         if (operator.mode === 'sync') {
           return operator.attach(operator.paths === 'many' ? absorbContinue(batch, outlet) : outlet, step())
         }
+        if (operator.mode === 'lookup')
+          return behind(new LookupBarrier(batch, info, outlet, { operator, step: step() }))
         if (operator.mode !== 'async' && toDependent.has(node)) throw dependsTooLate(info, name)
         if (operator.mode === 'keyed') {
           const barrier = new KeyedBarrier({

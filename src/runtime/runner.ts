@@ -29,6 +29,7 @@ import type { Batch } from './batch.ts'
 import { Budget } from './budget.ts'
 import type { BatchEnd } from './closeBatch.ts'
 import { Cursor } from './cursor.ts'
+import { type LookupStep, lookUpFor, lookupStepsOf } from './lookupSteps.ts'
 import { noWriter } from './standInWriters.ts'
 import { StateCache } from './stateCache.ts'
 import { type CommitLimits, type CommitReport, Task } from './task.ts'
@@ -88,6 +89,7 @@ interface StreamPlan {
   readonly started: StartedPlan
   /** The steps that keep state. */
   readonly states: readonly StateStep[]
+  readonly lookups: readonly LookupStep[]
   /** What it reads: its own source first, then those that it is joined with. */
   readonly sources: readonly SourceNode[]
   readonly sinks: readonly Sink<never>[]
@@ -125,6 +127,9 @@ export class Runner {
     const sinks = [...new Set(this.#streams.flatMap((stream) => stream.sinks))]
     await store.open(sinks)
     await this.#openTopics()
+    for (const { place, query } of this.#streams.flatMap(({ lookups }) => lookups)) {
+      await lookUpFor(place, () => store.lookup(query, []))
+    }
     if (from === undefined) {
       // Rows first: they become visible together with the progress of whoever wrote them.
       const full = await store.holdRows(sinks)
@@ -271,6 +276,7 @@ export class Runner {
         planHash: stream.hash,
         random: this.#settings.random ?? Math.random,
         stateCache: this.#stateCache,
+        lookUp: (query, keys) => store.lookup(query, keys),
         clock,
         log,
         cursor,
@@ -363,14 +369,14 @@ function planStreams(leaves: readonly PlanLeaf[]): StreamPlan[] {
     if (sources.length > 1) refuseTracked(name, sinks)
     const hash = planHash(own)
     const started = { stream: name, hash, description: describePlan(own), orderSteps: orderSteps(own) }
-    const states = stateStepsOf(name, plan.steps)
+    const keeps = { states: stateStepsOf(name, steps), lookups: lookupStepsOf(name, steps) }
     return {
       name,
       plan,
       policy: policyOf(name, own),
       hash,
       started,
-      states,
+      ...keeps,
       sources,
       sinks: [...new Set(sinks)],
       written,

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import type { ErrorPolicy } from '../core/errorPolicy.ts'
 import type { Place } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
+import type { Store } from '../core/store.ts'
 import type { Batch } from './batch.ts'
 import type { Cursor } from './cursor.ts'
 import type { TaskInput } from './input.ts'
@@ -27,6 +28,8 @@ export interface TaskInfo {
   readonly random: () => number
   /** Which keys' state stays in memory: one for all tasks. */
   readonly stateCache: StateCache
+  /** Asks the store for the rows of keys. */
+  readonly lookUp: Store['lookup']
   /** Shows which step runs now. One for all tasks: one at a time runs. */
   readonly cursor: Cursor
   /** Aborts when the task has to stop at once: its partition was taken away, or the service goes down. */

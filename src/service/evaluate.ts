@@ -1,6 +1,6 @@
 /** One step on one record: what it gives, what becomes of the item, what it would write. Nothing is committed. */
 import { systemClock } from '../core/clock.ts'
-import { messageOf, PlanError, propertyOf, textOf } from '../core/errors.ts'
+import { messageOf, PlanError, propertyOf, SettingsError, textOf } from '../core/errors.ts'
 import { silentLogger } from '../core/logger.ts'
 import { defineOperator } from '../core/operator.ts'
 import { nearest } from '../core/options.ts'
@@ -9,6 +9,8 @@ import { nameSteps, type PlanLeaf, type PlanNode, stepsOf } from '../core/plan.t
 import type { RecordChunk } from '../core/record.ts'
 import { type PlainRecord, recordListChunk } from '../core/recordListChunk.ts'
 import type { SourceClient, TopicPartition } from '../core/source.ts'
+import type { Store } from '../core/store.ts'
+import type { PostgresConnection } from '../postgres/connection.ts'
 import type { Batch } from '../runtime/batch.ts'
 import { ownerOf } from '../runtime/owner.ts'
 import { Runner } from '../runtime/runner.ts'
@@ -26,6 +28,8 @@ export interface EvaluateOptions {
   /** The record as it is read from its topic. */
   readonly record: Partial<PlainRecord> & Pick<PlainRecord, 'value'>
   readonly partition?: number
+  /** The database that `lookup()` asks. */
+  readonly postgres?: PostgresConnection | undefined
 }
 
 export interface Evaluation {
@@ -46,16 +50,17 @@ export interface Evaluation {
 }
 
 /**
- * Runs one step of a plan on one record, with neither broker nor database. Calls to the outside are made.
+ * Runs one step of a plan on one record, with no broker, and a database only for what `lookup()` asks. Calls to the outside are made.
  *
- * @throws PlanError MR-EVAL-STEP when the plan has no such step, or several
+ * @throws PlanError MR-EVAL-STEP when the plan has no such step, or several; SettingsError MR-EVAL-LOOKUP when a database is missing
  */
 export async function evaluate(plan: Plan, options: EvaluateOptions): Promise<Evaluation> {
   const found = findStep(leavesOf(plan), options)
   const { source } = found
   const trial = new Trial(found)
   const record = { offset: 0, timestamp: Date.now(), key: null, headers: [], ...options.record }
-  const store = new TrialStore()
+  const database = await databaseOf(options.postgres)
+  const store = new TrialStore((query, keys) => database.lookup(query, keys))
   const runner = new Runner({
     app: 'eval',
     leaves: trial.leaves,
@@ -74,8 +79,26 @@ export async function evaluate(plan: Plan, options: EvaluateOptions): Promise<Ev
     await runner.when(() => trial.evaluation !== undefined)
   } finally {
     await runner.stop(1_000)
+    await database.close()
   }
   return { ...(trial.evaluation as Omit<Evaluation, 'writes'>), writes: store.writes }
+}
+
+/** What lookups ask: it connects when it is first asked. */
+async function databaseOf(postgres: PostgresConnection | undefined): Promise<Pick<Store, 'lookup' | 'close'>> {
+  if (postgres !== undefined) {
+    const { createPostgresStore } = await import('../postgres/postgresStore.ts')
+    return createPostgresStore({ ...postgres, logger: silentLogger })
+  }
+  return {
+    close: async () => {},
+    async lookup() {
+      throw new SettingsError('MR-EVAL-LOOKUP', {
+        what: 'a lookup asks the database, and none was given',
+        fix: 'Say where it is: --database postgres://user@host/db, or evaluate(plan, { postgres: { url } }).',
+      })
+    },
+  }
 }
 
 /** Reads one record of a topic, outside of any group; undefined where the log does not have it. */

@@ -55,6 +55,8 @@ function trialEmit({ topic, key, value, headers, codec }: CommittedEmit): TrialE
 
 /** A store that keeps nothing: it shows what would be committed. Tables are not looked at. */
 export class TrialStore implements Store {
+  /** What is asked of a database is asked of the real one. */
+  readonly lookup: Store['lookup']
   readonly writes: TrialWrite[] = []
   /** A trial begins with no state. */
   readonly state: StateStore = {
@@ -65,6 +67,10 @@ export class TrialStore implements Store {
   }
 
   readonly outbox = emptyOutbox
+
+  constructor(lookup: Store['lookup']) {
+    this.lookup = lookup
+  }
 
   createBuffers(sinks: readonly Sink<never>[]): RowBuffer[] {
     return sinks.map((sink) => new TrialBuffer(sink))

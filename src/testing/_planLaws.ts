@@ -42,6 +42,7 @@ export interface PlanUnderTest {
   readonly except: ReadonlySet<PlanLaw>
   readonly model: ((given: Given) => Expected | readonly Expected[]) | undefined
   readonly refuses: MemoryStoreOptions['refuses']
+  readonly lookups?: MemoryStoreOptions['lookups'] | undefined
   /** Default: stores that keep their promises. */
   readonly makeStore?: (() => MemoryStore) | undefined
 }
@@ -173,13 +174,14 @@ export class PlanLaws {
     happenings: Story['happenings'],
     look?: Look,
   ): Promise<Run> {
-    const { plan, refuses, makeStore } = this.#under
+    const { plan, refuses, lookups, makeStore } = this.#under
     const calls = new Calls(pace)
     const scene = new Scene(
       plan,
       { partitions, chunk, maxItems },
       {
         ...(refuses === undefined ? {} : { refuses }),
+        ...(lookups === undefined ? {} : { lookups }),
         ...(makeStore === undefined ? {} : { store: makeStore() }),
         isBusy: () => calls.underWay > 0,
         instrument(leaves) {

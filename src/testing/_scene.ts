@@ -267,6 +267,7 @@ export class Scene {
       takeWaiting: (claim, limit) => answer(() => store.takeWaiting(claim, limit)),
       held: (task) => answer(() => store.held(task)),
       recordPlans: (of, plans) => answer(() => store.recordPlans(of, plans)),
+      lookup: (query, keys) => answer(() => store.lookup(query, keys)),
       pruneErrors: (of, olderThanMs, limit) => answer(() => store.pruneErrors(of, olderThanMs, limit)),
     }
   }

@@ -92,6 +92,7 @@ const rules: OptionRules = {
   maxRecords: { type: 'number', min: 1 },
   except: { type: 'object' },
   refuses: { type: 'function' },
+  lookups: { type: 'object' },
   ...lawRunRules,
 }
 
@@ -121,7 +122,7 @@ const rules: OptionRules = {
  * @param plan a function makes the plan anew for each process, with what it keeps in variables of its own
  * @param options `input` what topics hold · `model` what tables hold in the end · `except` laws that are not meant to hold ·
  *   `maxRecords` of a run (20) · `numRuns` stories (100) · `seed` draws the same again · `replay` one story, as a failure prints it ·
- *   `refuses` the SQLSTATE with which a table would refuse a row
+ *   `refuses` the SQLSTATE with which a table would refuse a row · `lookups` what queries of `lookup()` find
  * @throws Error with the law that broke, the shortest records and story that break it, what was seen, and the line of code that
  *   runs it again; SettingsError MR-TEST-OPTION, MR-TEST-TOPIC, MR-TEST-ARBITRARY, MR-TEST-REPLAY, MR-TEST-FAST-CHECK
  */
@@ -137,12 +138,12 @@ export async function checkOver(
 ): Promise<void> {
   validate(options)
   const fc = await loadFastCheck()
-  const { maxRecords = 20, except = [], numRuns = 100, model, refuses } = options
+  const { maxRecords = 20, except = [], numRuns = 100, model, refuses, lookups } = options
   const leaves = leavesOf(typeof plan === 'function' ? plan() : plan)
   const steps = stepsOf(leaves)
   const topics = new Map(requireTopics('check()', leaves).map((source) => [source.name, source]))
   const groups = planLawGroups(fc, {
-    laws: new PlanLaws({ plan, except: new Set(except), model, refuses, makeStore }),
+    laws: new PlanLaws({ plan, except: new Set(except), model, refuses, lookups, makeStore }),
     sources: sourcesOf(fc, topics, options.input),
     topics,
     maxRecords,

@@ -21,7 +21,7 @@ export {
   type MemoryTransaction,
 } from './memoryBroker.ts'
 export type { MemoryRecord } from './memoryLog.ts'
-export { MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
+export { type LookupRows, MemoryStore, type MemoryStoreOptions, type Row } from './memoryStore.ts'
 export { type MemoryWriterOptions, memoryWriter } from './memoryWriter.ts'
 export { assertOperatorLaws, type OperatorLawOptions } from './operatorLaws.ts'
 export {

@@ -2,7 +2,9 @@
  * A store in memory with the guarantees of the real one: fenced, atomic, and exact about who is guilty. It keeps rows as
  * objects. It does not imitate Postgres: types, casts and constraints are Postgres's own business, but for what `refuses` says.
  */
-import { FenceLostError, StoreError } from '../core/errors.ts'
+import { FenceLostError, SettingsError, StoreError } from '../core/errors.ts'
+import type { Key } from '../core/key.ts'
+import type { LookupQuery } from '../core/lookup.ts'
 import { requireRow } from '../core/row.ts'
 import type { RowBuffer, Sink } from '../core/sink.ts'
 import {
@@ -22,9 +24,17 @@ import { MemoryState } from './_memoryState.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
+/** A query and the rows that it finds. */
+export type LookupRows = readonly [
+  query: LookupQuery<object>,
+  rows: readonly object[] | ((keys: readonly Key[]) => readonly object[]),
+]
+
 export interface MemoryStoreOptions {
   /** The SQLSTATE with which a table would refuse a row; undefined when it takes it. */
   readonly refuses?: (table: string, row: Row, present: readonly Row[]) => string | undefined
+  /** What queries of `lookup()` find: all rows that there are, or a function that is given the keys and gives their rows. */
+  readonly lookups?: readonly LookupRows[]
   /** The store's clock, in milliseconds. Default: the machine's. */
   readonly clock?: () => number
 }
@@ -179,6 +189,20 @@ export class MemoryStore implements Store {
 
   async pruneErrors(app: string, olderThanMs: number, limit: number): Promise<number> {
     return this.collector.prune(app, olderThanMs, limit)
+  }
+
+  async lookup(query: LookupQuery<object>, keys: readonly Key[]): Promise<readonly object[]> {
+    const [, given] = this.#options.lookups?.find(([known]) => known === query) ?? []
+    if (given === undefined) {
+      throw new SettingsError('MR-TEST-LOOKUP', {
+        what: `nobody has said what the query of a lookup finds: ${query.sql.replace(/\s+/g, ' ').slice(0, 100)}`,
+        fix: 'Give its rows: { lookups: [[query, [{ … }]]] }.',
+      })
+    }
+    if (keys.length === 0) return []
+    const wanted = new Set(keys.map(String))
+    const rows = typeof given === 'function' ? given(keys) : given
+    return rows.filter((row) => wanted.has(String((row as Row)[query.by]))).map((row) => ({ ...row }))
   }
 
   /** Lets streams that were halted run again. */

@@ -89,6 +89,7 @@ const rules: OptionRules = {
   partitions: { type: 'number', min: 1 },
   now: { type: 'object' },
   refuses: { type: 'function' },
+  lookups: { type: 'object' },
 }
 
 /**

@@ -120,7 +120,7 @@ describe('a plan', () => {
     expect(() => lines('x', json(), { emptyLines: 'drop' as never })).toThrow(expect.objectContaining(wrong))
     expect(() => query(' ')).toThrow(expect.objectContaining(wrong))
     expect(() => query('select $1', { params: 'x' as never })).toThrow(expect.objectContaining(wrong))
-    expect(() => query('select 1', { by: 'id' } as never)).toThrow(/looking rows up/)
+    expect(() => query('select 1', { by: '' } as never)).toThrow(expect.objectContaining(wrong))
     expect(() => stream('s').from([1], { nane: 'x' } as never)).toThrow(/did you mean "name"/)
   })
 })

@@ -1,7 +1,7 @@
 import { map } from 'rxjs'
 import { expect, test } from 'vitest'
 import { orderSteps } from '../../src/core/orderSteps.ts'
-import { count, json, type Stream, segment, stream, table, topic } from '../../src/index.ts'
+import { count, json, query, type Stream, segment, stream, table, topic } from '../../src/index.ts'
 import { leavesOf } from '../../src/stream.ts'
 
 interface Sale {
@@ -48,6 +48,11 @@ test('steps that know of other items are named, those of dependent and triggered
   const audited = segment('audited', (given: Stream<Sale>) => given.to(table<Sale>('last', { key: 'shop' })))
   const plan = sales
     .dependsOn(audited)
+    .lookup(
+      query<{ shop: string }>('select shop from shops where shop = any($1)', { by: 'shop' }),
+      ({ shop }) => shop,
+      (sale) => sale,
+    )
     .process({ process: (sale) => sale })
     .batch({ max: 3 })
     .flatMap((group) => group.filter(({ amount }) => amount > 0))
@@ -55,6 +60,7 @@ test('steps that know of other items are named, those of dependent and triggered
     .to(table<Sale>('sales'))
   expect(stepsOf(plan)).toEqual([
     'audited/to:last: in columns without a rule the last row of a key wins',
+    'lookup: it finds the rows that are there when the replay comes',
     'process: its scopes hold what the items of the replay leave there, and no others',
     'batch: its groups are made of the items of the replay',
     'pipe: RxJS sees the items later than others',

@@ -6,6 +6,7 @@ import { json } from '../../src/codecs/index.ts'
 import type { AsyncItemContext, ItemContext } from '../../src/core/context.ts'
 import { signal } from '../../src/core/signal.ts'
 import { type Stream, stream } from '../../src/stream.ts'
+import type { LookupRows } from '../../src/testing/memoryStore.ts'
 import { type TestDriver, type TestDriverOptions, testDriver } from '../../src/testing/testDriver.ts'
 import { topic } from '../../src/topic.ts'
 
@@ -22,6 +23,8 @@ export interface ItemwiseCases {
   /** The step that errors name. */
   readonly step: string
   readonly apply: Apply
+  /** What queries of lookups find. */
+  readonly lookups?: readonly LookupRows[]
 }
 
 export function driverOf(
@@ -56,9 +59,11 @@ const atTwo =
 /** For laws of operators that are simple enough; they all are checked more often than that over time. */
 export const fewRuns = { numRuns: 40 }
 
-export function itemwiseCases({ step, apply }: ItemwiseCases): void {
+export function itemwiseCases({ step, apply, lookups = [] }: ItemwiseCases): void {
+  const drive = (of: (stream: Stream<number>) => Stream<number>, options: TestDriverOptions = {}) =>
+    driverOf(of, { ...options, lookups })
   const run = async (act: Act, values = upTo(5), options: TestDriverOptions = {}) => {
-    const t = driverOf((base) => apply(base, act), options)
+    const t = drive((base) => apply(base, act), options)
     await t.sendAll(numbers, values)
     return t
   }
@@ -84,7 +89,7 @@ export function itemwiseCases({ step, apply }: ItemwiseCases): void {
 
     it('gives its callback the record', async () => {
       const seen: string[] = []
-      const t = driverOf((base) =>
+      const t = drive((base) =>
         apply(base, (n, { record }) => {
           seen.push(
             `${record.topic}[${record.partition}]@${record.offset} ${record.key} ${record.header('h')} ${record.value}`,
@@ -130,7 +135,7 @@ export function itemwiseCases({ step, apply }: ItemwiseCases): void {
 
     it('continues: the item ends here and keeps what it wrote', async () => {
       const noted = table<{ noted: number }>('noted')
-      const t = driverOf((base) =>
+      const t = drive((base) =>
         apply(
           base.to(noted, (n) => ({ noted: n })),
           atTwo(() => signal.continue()),
@@ -220,7 +225,7 @@ export function itemwiseCases({ step, apply }: ItemwiseCases): void {
 
   describe('when it is stopped', () => {
     it('ends between two items of an endless input, and commits what it took', async () => {
-      const t = driverOf((base) => apply(base, pass), { chunk: 3, maxItems: 5 })
+      const t = drive((base) => apply(base, pass), { chunk: 3, maxItems: 5 })
       let sent = 0
       let ended = false
       const sending = (async () => {

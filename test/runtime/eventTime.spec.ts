@@ -4,6 +4,7 @@ import {
   describe as describePlan,
   type EventTimeOptions,
   json,
+  query,
   type Stream,
   segment,
   signal,
@@ -28,6 +29,7 @@ const flight = (at: string, more: Partial<Flight> = {}): Flight => ({
   ...more,
 })
 const keyed = { key: 'LAS' }
+const airports = query<{ code: string }>('select code from airports where code = any($1)', { by: 'code' })
 const times = { time: (one: Flight) => new Date(one.at) }
 
 const hourly = (options: EventTimeOptions<Flight>) =>
@@ -45,6 +47,12 @@ const hourly = (options: EventTimeOptions<Flight>) =>
 const holding: Readonly<Record<string, (of: Stream<Flight>) => Stream<Flight>>> = {
   process: (of) => of.process({ process: (one: Flight) => one }),
   dependsOn: (of) => of.dependsOn(segment('other', (others: Stream<Flight>) => others.map((one) => one))),
+  lookup: (of) =>
+    of.lookup(
+      airports,
+      ({ origin }) => origin,
+      (one) => one,
+    ),
 }
 
 describe.each(Object.entries(holding))('behind %s, which takes the whole batch', (_, hold) => {
@@ -54,7 +62,7 @@ describe.each(Object.entries(holding))('behind %s, which takes the whole batch',
       .window(tumbling({ hours: 1 }))
       .aggregate({ flights: count() })
       .to(hours, ({ window, flights }) => ({ start: window.start, flights }))
-    const t = testDriver(plan, { chunk })
+    const t = testDriver(plan, { chunk, lookups: [[airports, []]] })
     const all = ['00:10', '00:50', '01:20', '02:20', '03:20'].map((at) => flight(at))
     await t.sendAll(flights, all, ({ at }) => ({ ...keyed, timestamp: new Date(at) }))
     expect(t.rows(hours).map(({ flights }) => flights)).toEqual([2, 1, 1])

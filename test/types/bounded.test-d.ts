@@ -1,6 +1,7 @@
 import { expectTypeOf, test } from 'vitest'
 import { lines, query } from '../../src/bounded/index.ts'
 import { json } from '../../src/codecs/index.ts'
+import type { LookupQuery } from '../../src/core/lookup.ts'
 import { type RunReport, run } from '../../src/service/run.ts'
 import { type Stream, stream } from '../../src/stream.ts'
 
@@ -19,6 +20,27 @@ test('an input gives its type', () => {
   expectTypeOf(s.from(later(), { name: 'flights' })).toEqualTypeOf<Stream<Flight>>()
   expectTypeOf(s.from(lines('x', json<Flight>()))).toEqualTypeOf<Stream<Flight>>()
   expectTypeOf(s.from(query<Flight>('select origin from flights'))).toEqualTypeOf<Stream<Flight>>()
+})
+
+test('a query with a key column is for lookup() alone', () => {
+  const byCode = query<{ code: string; name: string }>('select code, name from airports where code = any($1)', {
+    by: 'code',
+  })
+  const flights = stream('flights').from([{ origin: 'LAS' }])
+  const looked = flights.lookup(
+    byCode,
+    (f) => f.origin,
+    (f, airport) => ({ ...f, airport: airport?.name }),
+    { ttl: { minutes: 5 } },
+  )
+  expectTypeOf(byCode).toEqualTypeOf<LookupQuery<{ code: string; name: string }>>()
+  expectTypeOf(looked).toEqualTypeOf<Stream<{ airport: string | undefined; origin: string }>>()
+  // @ts-expect-error it is asked for the rows of keys
+  stream('s').from(byCode)
+  // @ts-expect-error it has no such column
+  query<Flight>('select origin from flights', { by: 'orgin' })
+  // @ts-expect-error nothing says by which column rows are found
+  flights.lookup(query<Flight>('select origin from flights'), (f) => f.origin, String)
 })
 
 test('what is none is refused', () => {

@@ -65,7 +65,22 @@ const misuses: Readonly<Record<string, readonly [code: string, sentence: string 
   ],
   'an option that there is not': ['flights.batch({ size: 3 })', /'size' does not exist in type/],
   'a window without keys': ['flights.window({})', 'window() needs keys: write keyBy(…).window(…)'],
-  lookup: ['flights.lookup()', 'lookup() is not in this release'],
+  'a lookup with a query that has no key column': [
+    "flights.lookup(query<{ code: string }>('select code from airports'), (flight) => flight.origin, (flight) => flight)",
+    /Property 'by' is missing|'Query<\{ code: string; \}>' is not assignable/,
+  ],
+  'a lookup by a column that the row has not': [
+    "query<{ code: string }>('select code from airports where code = any($1)', { by: 'id' })",
+    /No overload matches this call|not assignable to type '"code"'/,
+  ],
+  'a lookup by a key that is none': [
+    "flights.lookup(query<{ code: string }>('select code', { by: 'code' }), (flight) => flight, (flight) => flight)",
+    /Type 'Flight' is not assignable to type 'LookupKey'/,
+  ],
+  'a source of a query with a key column': [
+    "stream('s').from(query<{ code: string }>('select code', { by: 'code' }))",
+    /'LookupQuery<\{ code: string; \}>' is not assignable/,
+  ],
   'a trigger of other values': [
     "flights.triggers(segment('numbers', (numbers: Stream<number>) => numbers.map((n) => n + 1)))",
     /'Segment<number, number>' is not assignable to parameter of type 'Segment<Flight, unknown>'/,
@@ -81,7 +96,7 @@ const misuses: Readonly<Record<string, readonly [code: string, sentence: string 
   ],
 }
 
-const head = `import { json, type Sink, segment, type Stream, signal, stream, table, topic } from 'millrace'
+const head = `import { json, query, type Sink, segment, type Stream, signal, stream, table, topic } from 'millrace'
 interface Flight { readonly origin: string; readonly delay: number }
 declare const flights: Stream<Flight>
 `

@@ -5,7 +5,7 @@ import type { PlainRecord } from '../../core/recordListChunk.ts'
 import { type Evaluation, evaluate, readRecordAt } from '../../service/evaluate.ts'
 import { loadPlan } from '../loadPlan.ts'
 import type { Output } from '../output.ts'
-import { requireBrokers } from '../required.ts'
+import { postgresOf, requireBrokers } from '../required.ts'
 import type { CliSettings } from '../settings.ts'
 
 export interface EvalOptions {
@@ -38,7 +38,10 @@ export async function evalStep(
       ? { value: withoutNewline(await input()), key: key === undefined ? null : Buffer.from(key) }
       : await readAt(at, settings)
   const { partition, ...record } = given
-  const evaluation = await evaluate(plan, { step, stream, record, ...(partition === undefined ? {} : { partition }) })
+  const evaluation = await evaluate(plan, {
+    ...{ step, stream, record, postgres: postgresOf(settings) },
+    ...(partition === undefined ? {} : { partition }),
+  })
   out(json === true ? `${JSON.stringify(evaluation, jsonValue)}\n` : printed(evaluation))
 }
 
