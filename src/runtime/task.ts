@@ -17,80 +17,26 @@ import { setMaxListeners } from 'node:events'
 import { type Clock, sleep } from '../core/clock.ts'
 import type { TopicWriter } from '../core/emit.ts'
 import { HaltedError } from '../core/errors.ts'
-import type { OutcomeCounts } from '../core/outcome.ts'
-import { recordListChunk } from '../core/recordListChunk.ts'
 import type { Sink } from '../core/sink.ts'
 import type { AssignedPartition, TopicPartition } from '../core/source.ts'
-import type { Claim, SourceProgress, Store, WaitingItem } from '../core/store.ts'
+import type { Claim, SourceProgress, Store } from '../core/store.ts'
 import { hasTooManyParked, keyTextOf } from './applyPolicy.ts'
 import { Batch } from './batch.ts'
 import type { Budget } from './budget.ts'
 import { CallMemory } from './callMemory.ts'
 import { checkPosition } from './checkPosition.ts'
 import { type BatchEnd, closeBatch } from './closeBatch.ts'
+import { type CloseReason, type CommitReport, closeReasonOf, type InputPosition } from './commitReport.ts'
 import { EmitBuffer } from './emitBuffer.ts'
-import { tooMuchForOneBatch } from './endingInput.ts'
+import { type CommitLimits, Filling } from './filling.ts'
 import { Graph } from './graph.ts'
 import { type Inbox, PartitionInbox } from './inbox.ts'
-import { InputChunk } from './inputChunk.ts'
 import { MergedInbox } from './mergedInbox.ts'
-import { maxBatchItems } from './owner.ts'
 import { Relay } from './relay.ts'
 import { ownInput, type TaskInfo } from './taskInfo.ts'
 import type { TaskPlan } from './taskStreams.ts'
+import { waitingChunks } from './waitingChunks.ts'
 import { WriteSet } from './writeSet.ts'
-
-/** Bounds of a batch: it grows with the backlog up to them. */
-export interface CommitLimits {
-  /** Milliseconds that a batch stays open while records keep coming. */
-  readonly everyMs: number
-  readonly maxItems: number
-  readonly maxBytes: number
-}
-
-/** Why a batch was closed. */
-export type CloseReason =
-  | 'drained'
-  | 'items'
-  | 'bytes'
-  | 'time'
-  | 'group'
-  | 'break'
-  | 'cut'
-  | 'stop'
-  | 'halted'
-  | 'waiting'
-
-/** How far an input of a task is. */
-export interface InputPosition {
-  readonly topic: string
-  readonly nextOffset: number
-  /** End of the partition as it was last known: the lag is what lies between. */
-  readonly endOffset: number
-}
-
-/** What one commit did. */
-export interface CommitReport {
-  readonly stream: string
-  readonly partition: number
-  readonly reason: CloseReason
-  /** Items of the batch: the sum over its outcomes. Where the reason is `waiting`, they came from the error collector. */
-  readonly items: number
-  readonly outcomes: OutcomeCounts
-  /** Of the streams that depend on this one or are triggered by it. */
-  readonly streams: BatchEnd['streams']
-  readonly rows: number
-  /** Records for topics. */
-  readonly emits: number
-  /** Values that came too late for a window, or for some of its windows: once for each. */
-  readonly late: number
-  /** Reasons of ignored items, with how many gave each. */
-  readonly ignored: ReadonlyMap<string, number>
-  /** Bytes of the records. */
-  readonly bytes: number
-  readonly inputs: readonly InputPosition[]
-  readonly tookMs: number
-}
 
 export interface TaskSettings {
   readonly plan: TaskPlan
@@ -111,9 +57,6 @@ export interface TaskSettings {
   /** Given the batch after its commit and before it is dropped: for test drivers, which want the outcome of every item. */
   readonly onBatch?: ((batch: Batch, end: BatchEnd) => void) | undefined
 }
-
-/** How long a batch waits for the next chunk when the log is known to go on: longer than a fetch takes, shorter than anybody notices. */
-const fetchPatienceMs = 20
 
 /** How often a partition in which too many items wait looks whether they still do. */
 const lookAtParkedMs = 10_000
@@ -140,8 +83,7 @@ export class Task {
   #draining = false
   /** Whether the batch is being filled or committed. */
   #open = false
-  /** The most items that the next batch takes: small after refusals, so that a bad run costs no more than it must. */
-  #cap: number
+  readonly #filling: Filling
   #listeners: (() => void)[] = []
   readonly #timers = new Set<() => void>()
   /** Whether items in the collector wait for this task, as far as it has been told. */
@@ -165,7 +107,15 @@ export class Task {
       onChange: () => this.#changed(),
     })
     this.#graph = new Graph(settings.plan, this.#batch, this.#info, this.#memory, () => this.#changed())
-    this.#cap = this.#maxItems
+    this.#filling = new Filling({
+      ...{ batch: this.#batch, graph: this.#graph, info: this.#info, limits: settings.limits, ends: this.#ends },
+      isStopping: () => this.#stopping,
+      until: async (ready) => {
+        await this.#until(ready)
+        this.#enter('filling')
+      },
+      changed: () => this.#changed(),
+    })
     for (const { revoked } of settings.partitions) {
       if (revoked.aborted) this.#abandon.abort()
       else revoked.addEventListener('abort', () => this.abandon(), { once: true })
@@ -292,10 +242,6 @@ export class Task {
     while (!condition(this)) await new Promise<void>((resolve) => this.#listeners.push(resolve))
   }
 
-  get #maxItems(): number {
-    return Math.min(this.#settings.limits.maxItems, maxBatchItems)
-  }
-
   /** Whether the input has an end. */
   get #ends(): boolean {
     return this.#settings.partitions[0]?.ends === true
@@ -391,7 +337,7 @@ export class Task {
     this.#enter('filling')
     batch.open(clock.now())
     this.#graph.reset()
-    const reason = this.#ends ? await this.#fillToEnd(inbox) : await this.#fill(inbox)
+    const reason = await this.#filling.fill(inbox)
     if (this.#abandon.signal.aborted) return
     let ended = false
     const ahead = this.#decodeAhead(inbox, () => ended)
@@ -408,8 +354,7 @@ export class Task {
     batch.committed()
     if (batch.left === 0) this.#memory.clear()
     this.#graph.committed()
-    this.#cap =
-      end.setbacks > 2 && !this.#info.isWhole ? Math.max(16, end.items >> 2) : Math.min(this.#maxItems, this.#cap * 4)
+    this.#filling.committed(end)
     if (end.halted !== undefined) throw this.#halted(end.halted)
     const isUsedUp = batch.isLast && inbox.ended && inbox.chunks.length === 0
     if (this.#ends && (end.broke !== undefined || isUsedUp)) this.#draining = true
@@ -439,7 +384,7 @@ export class Task {
     const { clock } = this.#info
     const batch = this.#batch
     this.#isAwaited = false
-    const atMost = Math.min(maxWaitingItems, this.#maxItems)
+    const atMost = this.#filling.atMost(maxWaitingItems)
     const items = await this.#settings.store.takeWaiting(this.#claim as Claim, atMost)
     if (items.length === 0) return this.#holdKeys()
     this.#enter('filling')
@@ -528,81 +473,6 @@ export class Task {
     })
   }
 
-  /** Takes chunks into the batch until it is full, or nothing is left to take. */
-  async #fill(inbox: Inbox): Promise<CloseReason> {
-    const { limits } = this.#settings
-    const batch = this.#batch
-    const { clock } = this.#info
-    let heldUntil: number | undefined
-    for (;;) {
-      const input = inbox.chunks[batch.chunks.length]
-      if (input !== undefined) {
-        const chunk = batch.add(input, this.#cap - batch.size)
-        await this.#graph.run({ kind: 'chunk', chunk })
-        if (batch.interrupt !== undefined || batch.limit.broke !== undefined) return 'break'
-        if (batch.size >= this.#cap) return 'items'
-        if (Math.max(batch.byteSize, batch.writeSet.byteSize) >= limits.maxBytes) return 'bytes'
-      }
-      if (this.#stopping || inbox.failure !== undefined) return 'stop'
-      const deadline = this.#graph.deadline()
-      const now = clock.now()
-      const dueAt = batch.openedAt + limits.everyMs
-      // Where groups keep opening, one that opened in time holds the batch, and those behind it do not.
-      if (deadline !== undefined && (now < dueAt || heldUntil === undefined)) heldUntil = deadline
-      const closeAt = deadline === undefined ? dueAt : Math.min(deadline, heldUntil ?? deadline)
-      if (now >= closeAt) return deadline === undefined ? 'time' : 'group'
-      if (inbox.chunks.length > batch.chunks.length) continue
-      if (deadline !== undefined) await this.#waitForChunk(inbox, closeAt - now)
-      else if (inbox.full || !inbox.isBehind) return 'drained'
-      else if (!(await this.#waitForChunk(inbox, fetchPatienceMs))) return 'drained'
-    }
-  }
-
-  /**
-   * Of an input that ends, a batch takes what its limit allows, however long that takes: where it is cut depends on nothing
-   * else, no group is closed by time, and what does not fit fails.
-   */
-  async #fillToEnd(inbox: Inbox): Promise<CloseReason> {
-    const batch = this.#batch
-    const { maxBytes } = this.#settings.limits
-    for (;;) {
-      const input = inbox.chunks[batch.chunks.length]
-      if (input !== undefined) {
-        const chunk = batch.add(input, this.#cap - batch.size)
-        // After signal.error() everything is run again, so what else belongs to the batch is only taken.
-        if (batch.interrupt === undefined) await this.#graph.run({ kind: 'chunk', chunk })
-        if (batch.limit.broke !== undefined || batch.interrupt?.kind === 'fatal') break
-        if (Math.max(batch.byteSize, batch.writeSet.byteSize) >= maxBytes || batch.size >= maxBatchItems) {
-          throw tooMuchForOneBatch(this.#info, batch, maxBytes)
-        }
-        if (batch.size >= this.#cap) return 'items'
-      } else {
-        if (this.#stopping) return 'stop'
-        if (inbox.failure !== undefined) throw inbox.failure
-        if (inbox.ended) break
-        const taken = batch.chunks.length
-        await this.#until(() => inbox.chunks.length > taken || inbox.ended || inbox.failure !== undefined)
-        this.#enter('filling')
-      }
-    }
-    batch.isLast = true
-    return batch.limit.broke === undefined ? 'drained' : 'break'
-  }
-
-  /** Keeps the batch open for more records: an open group until its deadline, a backlog as long as a fetch may take. */
-  async #waitForChunk(inbox: Inbox, ms: number): Promise<boolean> {
-    const taken = this.#batch.chunks.length
-    let due = false
-    const cancel = this.#info.clock.schedule(ms, () => {
-      due = true
-      this.#changed()
-    })
-    await this.#until(() => due || inbox.chunks.length > taken || inbox.failure !== undefined)
-    cancel()
-    this.#enter('filling')
-    return inbox.chunks.length > taken
-  }
-
   async #decodeAhead(inbox: Inbox, stopped: () => boolean): Promise<void> {
     for (let index = this.#batch.chunks.length; index < inbox.chunks.length && !stopped(); index++) {
       await inbox.chunks[index]?.decodeAhead(this.#info.clock, stopped)
@@ -659,27 +529,4 @@ export class Task {
     for (const { topic, nextOffset } of inputs)
       partitions.find((partition) => partition.topic === topic)?.hint(nextOffset)
   }
-}
-
-function closeReasonOf(end: BatchEnd, reason: CloseReason): CloseReason {
-  if (end.halted !== undefined) return 'halted'
-  if (end.broke !== undefined) return 'break'
-  return end.cut ? 'cut' : reason
-}
-
-/** Items of the collector, those of one input that follow one another as one chunk. */
-function waitingChunks({ inputs, partition }: TaskInfo, items: readonly WaitingItem[]): InputChunk[] {
-  const chunks: InputChunk[] = []
-  for (let from = 0, to = 0; from < items.length; from = to) {
-    const topic = items[from]?.topic
-    while (items[to]?.topic === topic && to < items.length) to++
-    const input = inputs.find(({ source }) => source.name === topic)
-    if (topic === undefined || input === undefined) continue
-    const records = items.slice(from, to).map(({ offset, timestamp, key, value, headers }) => {
-      return { offset, timestamp: timestamp?.getTime() ?? 0, key, value, headers }
-    })
-    const end = (records.at(-1)?.offset ?? 0) + 1
-    chunks.push(new InputChunk(recordListChunk({ topic, partition, records, nextOffset: end, endOffset: end }), input))
-  }
-  return chunks
 }

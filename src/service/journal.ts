@@ -2,8 +2,8 @@
 import { messageOf } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Batch } from '../runtime/batch.ts'
+import type { CommitReport } from '../runtime/commitReport.ts'
 import type { Fall } from '../runtime/fall.ts'
-import type { CommitReport } from '../runtime/task.ts'
 import { occurred, Statistics, type Totals } from './statistics.ts'
 
 /** How often there is a summary. */

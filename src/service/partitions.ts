@@ -1,6 +1,7 @@
 /** What this member has been given: the present assignment, the tasks at work on it, and where each log was last known to end. */
 import type { AssignedPartition, Assignment, SourceClient, TopicPartition } from '../core/source.ts'
-import type { CommitReport, Task } from '../runtime/task.ts'
+import type { CommitReport } from '../runtime/commitReport.ts'
+import type { Task } from '../runtime/task.ts'
 
 /** A partition of the present assignment. Without a task it is not worked on: its task is still to come, or has ended. */
 export interface Standing {

@@ -3,7 +3,7 @@ import { messageOf } from '../core/errors.ts'
 import { noOutcomes, type OutcomeCounts, outcomeNames } from '../core/outcome.ts'
 import type { Batch } from '../runtime/batch.ts'
 import type { BatchEnd } from '../runtime/closeBatch.ts'
-import type { CommitReport } from '../runtime/task.ts'
+import type { CommitReport } from '../runtime/commitReport.ts'
 
 /** Collected items that a report tells of one by one; all of them are in the error collector. */
 const toldErrors = 10

@@ -6,8 +6,8 @@ import { isCharacters, type OptionErrorMaker, type OptionRules, shown, validateO
 import type { SourceClient } from '../core/source.ts'
 import type { KafkaSettings } from '../kafka/settings.ts'
 import type { PostgresConnection } from '../postgres/connection.ts'
+import type { CommitLimits } from '../runtime/filling.ts'
 import { type StartFrom, usualStateKeys } from '../runtime/runner.ts'
-import type { CommitLimits } from '../runtime/task.ts'
 import {
   bufferRules,
   commitRules,

@@ -3,7 +3,7 @@ import { MillraceError, messageOf } from '../core/errors.ts'
 import { noOutcomes, type OutcomeCounts, outcomeNames } from '../core/outcome.ts'
 import { RowsRefused } from '../core/store.ts'
 import type { Batch } from '../runtime/batch.ts'
-import type { CommitReport } from '../runtime/task.ts'
+import type { CommitReport } from '../runtime/commitReport.ts'
 import type { CollectedReason } from './app.ts'
 
 /** Reasons are a user's texts and may hold values: beyond this many different ones they are counted together. */
