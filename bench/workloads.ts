@@ -1,4 +1,5 @@
 /** The workloads: what each side does, and the line that comes of it. */
+import { emitWorkloads } from './emits.ts'
 import { expectedRows, isIgnored } from './events.ts'
 import { features } from './features.ts'
 import { measureLatency } from './latency.ts'
@@ -47,6 +48,7 @@ export const workloads: readonly Workload[] = [
     title: 'W1 with a backlog half as long again',
     measure: measureMemory,
   },
+  ...emitWorkloads,
   ...windowWorkloads,
   ...stateWorkloads,
   ...features,

@@ -1,5 +1,6 @@
 /** The plans that the benchmark measures: what a user of millrace would write. */
 import { json, type Stream, signal, stream, table, topic } from 'millrace'
+import { outputOf } from '../emits.ts'
 import { type BenchEvent, isIgnored } from '../events.ts'
 
 export interface EventRow {
@@ -42,7 +43,17 @@ const w3: PlanMaker = (topicName, observed) =>
       observed.counted++
     })
 
-export const plans: Readonly<Record<string, PlanMaker>> = { W1: w1, 'W1-ignore': w1Ignore, W3: w3, latency: w1 }
+/** W1 into a topic. */
+const w1Emit: PlanMaker = (topicName, observed) =>
+  rows(topicName, observed).to(topic(outputOf(topicName), json<EventRow>(), { key: ({ account }) => account }))
+
+export const plans: Readonly<Record<string, PlanMaker>> = {
+  W1: w1,
+  'W1-emit': w1Emit,
+  'W1-ignore': w1Ignore,
+  W3: w3,
+  latency: w1,
+}
 
 function events(topicName: string, observed: Observed): Stream<BenchEvent> {
   return stream('bench')
