@@ -62,10 +62,12 @@ async function runBounded(plan: Plan, settings: CliSettings, signal: AbortSignal
 /** What `run` takes. The group is its name; of the limits of a service only those of items and of keys are ones of a run. */
 function runSettings(settings: CliSettings): RunSettings {
   const { group, commit, stateKeys, blockedAfterMs, kafka } = settings
+  // A variable that is set to nothing names none.
+  const brokers = (kafka?.brokers ?? []).filter((broker) => broker !== '')
   return {
     postgres: requirePostgres(settings),
     // Only a plan that writes to topics needs it, and says so.
-    kafka: kafka?.brokers === undefined ? undefined : { ...kafka, brokers: kafka.brokers },
+    kafka: brokers.length === 0 ? undefined : { ...kafka, brokers },
     name: group,
     stateKeys,
     blockedAfterMs,
